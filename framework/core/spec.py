@@ -1,0 +1,287 @@
+"""What a person wants: a cluster, its node groups and their placement.
+
+A spec is a value: parsed and checked once, never changed. ``parse_spec`` reports every fault of a
+body at once, each with its path.
+"""
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from .constraints import from_lists, parse
+from .errors import EsaasError, Fault
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$",
+                            description="lower case letters, digits and dashes, at most 40")]
+Role = Literal["master", "data", "ingest"]
+Scalar = str | int | float | bool | None
+SettingValue = Scalar | list[Scalar]
+
+MAX_HEAP_MB = 31 * 1024         # above it the JVM loses compressed object pointers
+MIN_HEAP_MB = 128
+EXECUTOR_CPUS = 0.1             # what the executor itself takes, beside the node's task
+EXECUTOR_MEM_MB = 64
+SUPPORTED_MAJORS = (6, 7, 8, 9)
+# Set by the scheduler or the executor; a spec that names one of them would break the cluster.
+RESERVED_SETTINGS = (
+    r"cluster\.name", r"node\.(name|roles|master|data|ingest)", r"path\.(data|logs|conf)",
+    r"network\.host", r"http\.port", r"transport\.(tcp\.)?port", r"discovery\..*",
+    r"cluster\.initial_master_nodes", r"gateway\.(expected|recover_after).*")
+_RESERVED = re.compile("|".join(f"(?:{pattern})" for pattern in RESERVED_SETTINGS))
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SpecFaults(EsaasError, ValueError):
+    """Everything that is wrong with a body, at once."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+class Distribution(_Model):
+    """An Elasticsearch zip of one's own, instead of a version that the service knows."""
+
+    url: str = Field(pattern=r"^(https?|file)://.+")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Heap(_Model):
+    """How much of a node's memory is the JVM's heap: a share of ``mem_mb``, or a fixed size."""
+
+    percent: int = Field(50, ge=10, le=90)
+    mb: int | None = Field(None, ge=MIN_HEAP_MB, le=MAX_HEAP_MB)
+
+
+class Placement(_Model):
+    """Where the nodes of a group may go."""
+
+    max_per_host: int | None = Field(
+        None, ge=1, description="nodes of the cluster on one host; default: the replica count")
+    spread_by: str | None = Field("rack", description="agent attribute to spread over")
+    constraints: str | None = Field(None, description="for instance: hostname UNIQUE")
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            if not all(isinstance(rule, list) and 2 <= len(rule) <= 3 for rule in value):
+                raise ValueError('a list of constraints looks like [["rack", "GROUP_BY", "3"]]')
+            value = from_lists(value)
+        if isinstance(value, str):
+            value = value.strip() or None
+            if value:
+                parse(value)
+        return value
+
+
+class NodeGroup(_Model):
+    """Nodes that are alike."""
+
+    name: Name
+    count: int = Field(ge=0, le=1000)
+    roles: tuple[Role, ...] = ("master", "data", "ingest")
+    cpus: float = Field(1.0, gt=0, le=256)
+    mem_mb: int = Field(2048, ge=256)
+    disk_mb: int = Field(10240, ge=64)
+    disk_type: Literal["ROOT", "PATH", "MOUNT"] = "ROOT"
+    heap: Heap = Heap()
+    placement: Placement = Placement()
+    settings: dict[str, SettingValue] = {}
+    jvm_options: tuple[str, ...] = ()
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _roles(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            if len(set(map(str, value))) != len(value):
+                raise ValueError("a role is named twice")
+            order = ("master", "data", "ingest")
+            return tuple(sorted(value, key=lambda r: order.index(r) if r in order else 9))
+        return value
+
+    @property
+    def heap_mb(self) -> int:
+        """The heap of a node of this group, in MB."""
+        return self.heap.mb or min(self.mem_mb * self.heap.percent // 100, MAX_HEAP_MB)
+
+    @field_validator("settings")
+    @classmethod
+    def _settings(cls, value: dict[str, SettingValue]) -> dict[str, SettingValue]:
+        return checked_settings(value)
+
+    @field_validator("jvm_options")
+    @classmethod
+    def _jvm_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_jvm_options(value)
+
+    @model_validator(mode="after")
+    def _heap_fits(self) -> NodeGroup:
+        if self.heap_mb < MIN_HEAP_MB:
+            raise ValueError(f"mem_mb {self.mem_mb} leaves a heap of {self.heap_mb} MB, "
+                             f"less than {MIN_HEAP_MB}")
+        if self.heap_mb >= self.mem_mb:
+            raise ValueError(f"a heap of {self.heap_mb} MB needs more than mem_mb {self.mem_mb}")
+        return self
+
+
+class ClusterSpec(_Model):
+    """One Elasticsearch cluster of one tenant."""
+
+    name: Name
+    tenant: Name
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", examples=["6.8.23"])
+    distribution: Distribution | None = None
+    groups: tuple[NodeGroup, ...]
+    default_replicas: int = Field(1, ge=1, le=20, description="of new indices")
+    settings: dict[str, SettingValue] = {}
+    jvm_options: tuple[str, ...] = ()
+    description: str = Field("", max_length=500)
+
+    @property
+    def major(self) -> int:
+        """The major version, which decides the dialect."""
+        return int(self.version.split(".")[0])
+
+    @property
+    def masters(self) -> int:
+        """How many master-eligible nodes are wanted."""
+        return sum(group.count for group in self.groups if "master" in group.roles)
+
+    @property
+    def data_nodes(self) -> int:
+        """How many data nodes are wanted."""
+        return sum(group.count for group in self.groups if "data" in group.roles)
+
+    def group(self, name: str) -> NodeGroup | None:
+        """A group by its name."""
+        return next((group for group in self.groups if group.name == name), None)
+
+    def max_per_host(self, group: NodeGroup) -> int:
+        """Nodes of this cluster that may share a host.
+
+        Never more than the replica count, so that a primary and all its replicas do not die
+        together, unless the spec says otherwise.
+        """
+        return group.placement.max_per_host or self.default_replicas
+
+    def with_count(self, group_name: str, count: int) -> ClusterSpec:
+        """The same spec with another number of nodes in one group."""
+        groups = [group.model_dump() | ({"count": count} if group.name == group_name else {})
+                  for group in self.groups]
+        return parse_spec(self.model_dump() | {"groups": groups})
+
+    @field_validator("settings")
+    @classmethod
+    def _settings(cls, value: dict[str, SettingValue]) -> dict[str, SettingValue]:
+        return checked_settings(value)
+
+    @field_validator("jvm_options")
+    @classmethod
+    def _jvm_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_jvm_options(value)
+
+    @field_validator("version")
+    @classmethod
+    def _version(cls, value: str) -> str:
+        if int(value.split(".")[0]) not in SUPPORTED_MAJORS:
+            raise ValueError(f"Elasticsearch {value} is not supported; majors: "
+                             + ", ".join(map(str, SUPPORTED_MAJORS)))
+        return value
+
+    @field_validator("groups")
+    @classmethod
+    def _distinct(cls, value: tuple[NodeGroup, ...]) -> tuple[NodeGroup, ...]:
+        if not 1 <= len(value) <= 50:
+            raise ValueError(f"between 1 and 50 node groups, found {len(value)}")
+        names = [group.name for group in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"node groups must have distinct names; twice: {', '.join(twice)}")
+        # Node names are GROUP-NUMBER, so one group's name must not look like another's node.
+        clash = [f"{a} and {b}" for a in names for b in names
+                 if re.fullmatch(rf"{re.escape(a)}-\d+", b)]
+        if clash:
+            raise ValueError(f"group names that node names would confuse: {', '.join(clash)}")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> ClusterSpec:
+        wrong = []
+        if self.masters < 1:
+            wrong.append("no node has the role master: the cluster could never form")
+        if self.data_nodes < 1:
+            wrong.append("no node has the role data: the cluster could hold no index")
+        elif self.data_nodes < self.default_replicas + 1:
+            wrong.append(f"default_replicas {self.default_replicas} needs at least "
+                         f"{self.default_replicas + 1} data nodes, found {self.data_nodes}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
+def checked_settings(settings: dict[str, SettingValue]) -> dict[str, SettingValue]:
+    """Settings without those that the service itself sets; ValueError otherwise."""
+    taken = sorted(key for key in settings if _RESERVED.fullmatch(key))
+    if taken:
+        raise ValueError(f"set by the service itself, not by a spec: {', '.join(taken)}")
+    odd = sorted(key for key in settings if not re.fullmatch(r"[a-zA-Z][\w.*-]*", key))
+    if odd:
+        raise ValueError(f"not names of settings: {', '.join(odd)}")
+    return settings
+
+
+def checked_jvm_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Options of the JVM, one a line, without the heap; ValueError otherwise."""
+    for option in options:
+        if not option.startswith("-") or "\n" in option:
+            raise ValueError(f"not an option of the JVM: {option!r}")
+        if option.startswith(("-Xms", "-Xmx")):
+            raise ValueError(f"{option}: the heap follows mem_mb and heap, set it there")
+    return options
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Pydantic's errors as faults with paths like ``groups[0].count``."""
+    found = []
+    for item in error.errors(include_url=False, include_context=False):
+        path = ""
+        for part in item["loc"]:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+        message = item["msg"].removeprefix("Value error, ")
+        found.append(Fault(path or "(body)", message, item["type"]))
+    return found
+
+
+def parse_spec(body: Any) -> ClusterSpec:
+    """A spec from a decoded body; SpecFaults with every fault otherwise."""
+    if not isinstance(body, dict):
+        raise SpecFaults([Fault("(body)", "a spec is an object with name, tenant, version, "
+                                f"groups; found {type(body).__name__}", "type")])
+    try:
+        return ClusterSpec.model_validate(body)
+    except ValidationError as error:
+        raise SpecFaults(faults_of(error)) from error
+
+
+def parse_text(text: str) -> ClusterSpec:
+    """A spec from YAML or JSON text; SpecFaults otherwise."""
+    try:
+        body = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise SpecFaults([Fault("(body)", f"neither YAML nor JSON: {error}", "syntax")]) from error
+    return parse_spec(body)

@@ -1,0 +1,184 @@
+"""What the service shows of its clusters: read-only models for API, CLI and UI.
+
+The OpenAPI document is made from these. Times are seconds since the epoch, sizes MB.
+"""
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Health = Literal["green", "yellow", "red", "unknown"]
+StepStatus = Literal["pending", "held", "running", "done"]
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class GateView(_View):
+    """A named rule that allows or holds a step, with its reason in words."""
+
+    name: str = Field(examples=["one_master_at_a_time"])
+    ok: bool
+    reason: str
+
+
+class StepView(_View):
+    """One step of a plan: what happens to one node."""
+
+    id: str
+    title: str = Field(examples=["start node-3"])
+    node: str | None = None
+    status: StepStatus
+    detail: str = ""
+    gates: list[GateView] = []
+
+
+class PhaseView(_View):
+    """Steps that belong together."""
+
+    name: str
+    status: StepStatus
+    steps: list[StepView]
+
+
+class PlanView(_View):
+    """How far the cluster is from what is wanted."""
+
+    cluster: str
+    revision: int
+    status: StepStatus
+    done: int
+    total: int
+    summary: str = Field(description="one sentence: what goes on, or what holds it")
+    phases: list[PhaseView]
+
+
+class NodeView(_View):
+    """One Elasticsearch node."""
+
+    name: str
+    group: str
+    roles: list[str]
+    state: str = Field(examples=["planned", "placing", "starting", "running", "ready", "down",
+                                 "unreachable", "stopping", "stopped", "releasing"])
+    detail: str = Field("", description="the last message about it, for people")
+    host: str | None = None
+    rack: str | None = None
+    agent_id: str | None = None
+    task_id: str | None = None
+    incarnation: int = 0
+    launch: int = 0
+    http_address: str | None = None
+    transport_address: str | None = None
+    es_node_id: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    cpus: float
+    mem_mb: int
+    heap_mb: int
+    disk_mb: int
+    shards: int | None = None
+    disk_used_percent: float | None = None
+    heap_used_percent: float | None = None
+    since: float = Field(description="when the state began")
+
+
+class ClusterSummary(_View):
+    """One line of the list of clusters."""
+
+    name: str
+    tenant: str
+    version: str
+    goal: Literal["run", "delete"]
+    health: Health
+    health_age_s: float | None = None
+    nodes_ready: int
+    nodes_wanted: int
+    plan_status: StepStatus
+    plan_done: int
+    plan_total: int
+    summary: str
+    revision: int
+    connected: bool = Field(description="whether the scheduler is registered with a Mesos master")
+    created_at: float
+
+
+class EsView(_View):
+    """What Elasticsearch says of itself, and how old that is."""
+
+    health: Health
+    age_s: float | None = None
+    nodes: int = 0
+    active_primary_shards: int = 0
+    active_shards: int = 0
+    relocating_shards: int = 0
+    initializing_shards: int = 0
+    unassigned_shards: int = 0
+    documents: int | None = None
+    store_mb: float | None = None
+    cluster_uuid: str | None = None
+    elected_master: str | None = None
+
+
+class ClusterDetail(ClusterSummary):
+    """Everything on one page."""
+
+    description: str = ""
+    framework_id: str | None = None
+    role: str
+    mesos_master: str | None = None
+    es: EsView
+    nodes: list[NodeView]
+    plan: PlanView
+    endpoints: dict[str, list[str]] = Field(
+        description="URLs by role", examples=[{"http": ["http://127.0.0.1:31100"]}])
+    spec: dict[str, Any]
+
+
+class OfferView(_View):
+    """The last answer to an agent's offer, and why."""
+
+    agent: str
+    agent_id: str
+    at: float
+    answer: Literal["accepted", "declined"]
+    reason: str
+    refuse_s: float | None = None
+    resources: str = Field(examples=["cpus 3.5, mem 3072 MB, disk 18000 MB, 98 ports"])
+    tree: list[str] = Field([], description="the outcome of every stage, indented lines")
+
+
+class EventView(_View):
+    """Something that happened to a cluster."""
+
+    seq: int
+    at: float
+    cluster: str
+    kind: str = Field(examples=["node_running", "scale_accepted"])
+    level: Literal["info", "warning", "error"] = "info"
+    node: str | None = None
+    message: str
+    details: dict[str, Any] = {}
+
+
+class Accepted(_View):
+    """A request that was taken; the work goes on in the background."""
+
+    cluster: str
+    revision: int
+    message: str
+    changed: bool = Field(True, description="false when it was so already")
+
+
+class ServiceStatus(_View):
+    """The service itself, for ``/v1/status`` and health checks."""
+
+    version: str
+    instance: str
+    store: str
+    mesos_master: str
+    clusters: int
+    clusters_connected: int
+    started_at: float
