@@ -1,0 +1,251 @@
+"""``decide(state, offers, now)``: what to do next. Pure; twice on the same facts changes nothing.
+
+Returns operations with the events that record them, the answers to all offers, and when to look
+again at the latest.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import events as ev
+from .draft import AgentAnswer, Draft
+from .facts import ALIVE, ClusterState, NodeState
+from .gates import (
+    held_by,
+    quorum,
+    quorum_with,
+    standing_masters,
+    start_gates,
+    view_is_fresh,
+)
+from .offers.answer import answer_offers, needs
+from .operations import (
+    Kill,
+    Operation,
+    PutTemplate,
+    Reconcile,
+    Revive,
+    SendSeeds,
+    SetMinimumMasterNodes,
+    Suppress,
+    Teardown,
+)
+from .plan import diff, summary, wanted_nodes
+from .resources import Offer
+
+S = NodeState
+
+KILL_AGAIN_S = 15.0
+SEEDS_AGAIN_S = 15.0
+ES_ACTION_AGAIN_S = 10.0
+SILENT_S = 20.0                 # an ACCEPT without an outcome: ask Mesos about its task
+RECONCILE_ALL_S = 900.0
+RECONCILE_MAX_S = 60.0
+STABLE_S = 60.0
+SWEEP_S = 4.0                   # a few allocation rounds of the master: orphans would be offered
+TEARDOWN_AGAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a cycle comes to."""
+
+    operations: tuple[Operation, ...]
+    answers: tuple[AgentAnswer, ...]
+    state: ClusterState
+    wake_at: float
+    sentence: str
+
+
+def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision:
+    """The next operations for one cluster; every offer is answered."""
+    draft = Draft(state, now)
+    if not state.removed:
+        _plan_nodes(draft)
+        _retire_nodes(draft)
+        _forget_failures(draft)
+    if state.link.connected:
+        _reconcile(draft)
+        _kill(draft)
+        _tell_seeds(draft)
+    _tend_elasticsearch(draft)
+    answer_offers(draft, offers)
+    _finish_releases(draft)
+    if state.link.connected:
+        _tell_needs(draft)
+        _leave(draft)
+    plan = diff(draft.state, now)
+    _wake_for_retries(draft)
+    return Decision(tuple(draft.operations), tuple(draft.answers), draft.state, draft.wake_at,
+                    summary(draft.state, plan))
+
+
+def _plan_nodes(draft: Draft) -> None:
+    """A record for every wanted node."""
+    for name, group in wanted_nodes(draft.state).items():
+        if name not in draft.state.nodes:
+            draft.note(ev.NodePlanned(draft.now, name, group.name))
+
+
+def _retire_nodes(draft: Draft) -> None:
+    """On a deletion, and only then, every node goes with its volume."""
+    if not draft.state.deleting:
+        return
+    for record in list(draft.state.nodes.values()):
+        if not record.retire:
+            draft.note(ev.RetireIntended(draft.now, record.name, "the cluster is being deleted"))
+
+
+def _forget_failures(draft: Draft) -> None:
+    for record in list(draft.state.nodes.values()):
+        if not record.failures or not draft.state.is_ready(record):
+            continue
+        stable_at = (record.serving_since or draft.now) + STABLE_S
+        if stable_at <= draft.now:
+            draft.note(ev.NodeStable(draft.now, record.name))
+        draft.wake(stable_at)
+
+
+def _reconcile(draft: Draft) -> None:
+    """Ask Mesos about tasks: all after a registration, silent ones soon, all now and then."""
+    state, now = draft.state, draft.now
+    tasks = {state.task_id(record): record for record in state.nodes.values()
+             if record.state in ALIVE}
+    due = {task_id for task_id in state.link.unreconciled if task_id in tasks}
+    if due and now < state.link.reconcile_at:
+        draft.wake(state.link.reconcile_at)
+        return
+    for task_id, record in tasks.items():
+        if record.state in (S.PLACING, S.LAUNCHING):
+            draft.wake(record.since + SILENT_S)
+            if now - record.since >= SILENT_S and now >= state.link.reconcile_at:
+                due.add(task_id)
+    last = max(state.link.reconciled_at, state.link.since)
+    everything = now - last >= RECONCILE_ALL_S
+    if everything:
+        due = set(tasks)
+    if not state.asked.lately("implicit reconciliation", now, RECONCILE_ALL_S):
+        draft.do(Reconcile((ev.AskedFor(now, "implicit reconciliation"),), ()))
+    if due:
+        tries = max(state.link.unreconciled.get(task_id, 0) for task_id in due)
+        next_at = now + min(2.0 ** (tries + 1), RECONCILE_MAX_S)
+        ordered = tuple(sorted(due))
+        draft.do(Reconcile((ev.ReconcileAsked(now, ordered, next_at),), tuple(
+            (task_id, seat.agent_id if (seat := tasks[task_id].seat) else None)
+            for task_id in ordered)))
+        draft.wake(next_at)
+
+
+def _kill(draft: Draft) -> None:
+    """Stop what is to go, and what no record knows; again until Mesos says it has ended."""
+    state, now = draft.state, draft.now
+    for record in state.nodes.values():
+        if record.state is not S.STOPPING:
+            continue
+        if not state.asked.lately(f"kill {record.name}", now, KILL_AGAIN_S):
+            draft.do(Kill((ev.KillIntended(now, record.name),), state.task_id(record),
+                          record.seat.agent_id if record.seat else None))
+        draft.wake(now + KILL_AGAIN_S)
+    for task_id, agent_id in state.link.strangers.items():
+        if not state.asked.lately(f"kill task {task_id}", now, KILL_AGAIN_S):
+            draft.do(Kill((ev.AskedFor(now, f"kill task {task_id}"),), task_id, agent_id))
+        draft.wake(now + KILL_AGAIN_S)
+
+
+def _tell_seeds(draft: Draft) -> None:
+    """Keep the seeds file of every node up to date while it runs."""
+    state, now = draft.state, draft.now
+    for record in state.nodes.values():
+        behind = record.seeds_generation < state.seeds.generation
+        if not behind or record.state not in (S.STARTING, S.RUNNING) or record.seat is None:
+            continue
+        what = f"seeds {record.name} {state.seeds.generation}"
+        if not state.asked.lately(what, now, SEEDS_AGAIN_S):
+            draft.do(SendSeeds((ev.AskedFor(now, what),), state.task_id(record),
+                               record.seat.agent_id, state.seeds))
+        draft.wake(now + SEEDS_AGAIN_S)
+
+
+def _tend_elasticsearch(draft: Draft) -> None:
+    """Settings that we keep in the cluster itself; only on a fresh view."""
+    state, now = draft.state, draft.now
+    if state.deleting or state.es is None or not view_is_fresh(state, now):
+        return
+    if (state.es.template_replicas != state.spec.default_replicas
+            and not state.asked.lately("template", now, ES_ACTION_AGAIN_S)):
+        draft.do(PutTemplate((ev.AskedFor(now, "template"),), state.spec.default_replicas))
+    if state.spec.major > 6 or state.bootstrap.cluster_uuid is None:
+        return
+    wanted = wanted_minimum_master_nodes(state, now)
+    found = state.es.minimum_master_nodes
+    if (found is None or found < wanted) and not state.asked.lately(
+            f"minimum_master_nodes {wanted}", now, ES_ACTION_AGAIN_S):
+        draft.do(SetMinimumMasterNodes(
+            (ev.AskedFor(now, f"minimum_master_nodes {wanted}"),), wanted))
+
+
+def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:
+    """The quorum of the standing masters; already of one more when that is all it waits for."""
+    standing = standing_masters(state)
+    ready = sum(state.is_ready(record) for record in standing)
+    wanted = min(quorum(len(standing)), ready) or 1
+    for record in state.nodes.values():
+        if record.state is S.PLANNED and state.is_master(record) and record not in standing:
+            held = held_by(start_gates(state, record, now))
+            if held is not None and held.name == "quorum_raised":
+                wanted = max(wanted, quorum_with(state, record))
+    return wanted
+
+
+def _finish_releases(draft: Draft) -> None:
+    """A node is gone when Mesos has confirmed that its volume and reservation are."""
+    for record in list(draft.state.nodes.values()):
+        if record.state is S.RELEASING:
+            if not record.operations:
+                draft.note(ev.NodeReleased(draft.now, record.name))
+            else:
+                draft.wake(record.since + SILENT_S)
+
+
+def _tell_needs(draft: Draft) -> None:
+    """REVIVE when something new is wanted, SUPPRESS when nothing is."""
+    wanted, told = needs(draft), draft.state.link.needs
+    if wanted == told:
+        return
+    intent = ev.NeedsTold(draft.now, wanted)
+    if not wanted:
+        draft.do(Suppress((intent,)))
+    elif told is None or set(wanted) - set(told):
+        draft.do(Revive((intent,)))
+    else:
+        draft.note(intent)
+
+
+def _leave(draft: Draft) -> None:
+    """Deregister when nothing is left, after a sweep for orphans."""
+    state, now = draft.state, draft.now
+    if not state.deleting or state.nodes:
+        return
+    if state.removed:
+        if not state.asked.lately("teardown", now, TEARDOWN_AGAIN_S):
+            draft.do(Teardown((ev.AskedFor(now, "teardown"),)))
+        draft.wake(now + TEARDOWN_AGAIN_S)
+        return
+    swept = state.asked.at.get("sweep")
+    if swept is None:
+        draft.note(ev.AskedFor(now, "sweep"))
+        draft.wake(now + SWEEP_S)
+    elif now - swept >= SWEEP_S:
+        draft.do(Teardown((ev.TeardownIntended(now), ev.AskedFor(now, "teardown"))))
+        draft.wake(now + TEARDOWN_AGAIN_S)
+    else:
+        draft.wake(swept + SWEEP_S)
+
+
+def _wake_for_retries(draft: Draft) -> None:
+    for record in draft.state.nodes.values():
+        if record.state in (S.PLANNED, S.DOWN):
+            draft.wake(record.retry_at)
+        if record.state in (S.PLACING, S.LAUNCHING, S.RELEASING):
+            draft.wake(record.since + 30.5)      # then its seat becomes a need of its own

@@ -1,0 +1,241 @@
+"""What happened: the only way that a state changes.
+
+Three kinds: what the world told us, what people asked for, and what we are about to do (an intent,
+stored before it is sent). ``at`` is seconds since the epoch.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .facts import EsView, Seat
+from .spec import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a time."""
+
+    at: float
+
+
+# ---------------------------------------------------------------- from Mesos
+
+@dataclass(frozen=True, slots=True)
+class Registered(Event):
+    """The master knows this framework, for the first time or again."""
+
+    framework_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected(Event):
+    """The connection to the master is gone."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MesosRefused(Event):
+    """An ERROR event or a refused subscription: the master will not have us as we are."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What an executor says of its node (``esaas.NodeStatus``)."""
+
+    es_node_id: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    serving: bool = False
+    reason: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdated(Event):
+    """A status update; ``status`` is Mesos' TaskState, for instance ``TASK_RUNNING``."""
+
+    task_id: str
+    status: str
+    agent_id: str | None = None
+    reason: str = ""
+    message: str = ""
+    source: str = ""
+    node: NodeFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationUpdated(Event):
+    """Feedback on a RESERVE, CREATE, DESTROY or UNRESERVE that carried an id."""
+
+    operation_id: str
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsWritten(Event):
+    """An executor has written this generation of the seeds file."""
+
+    node: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendFailed(Event):
+    """A call to the master did not get through; whether it took effect is unknown."""
+
+    what: str
+
+
+# -------------------------------------------------------- from Elasticsearch
+
+@dataclass(frozen=True, slots=True)
+class EsObserved(Event):
+    """A look at the cluster succeeded."""
+
+    view: EsView
+
+
+@dataclass(frozen=True, slots=True)
+class EsActed(Event):
+    """An action on Elasticsearch has ended."""
+
+    action: str
+    ok: bool
+    message: str = ""
+
+
+# --------------------------------------------------------------- from people
+
+@dataclass(frozen=True, slots=True)
+class SpecAccepted(Event):
+    """A new revision of what is wanted."""
+
+    revision: int
+    spec: ClusterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccepted(Event):
+    """The cluster is to go, with its volumes: confirmed by name."""
+
+
+# ------------------------------------------------------------------- intents
+
+@dataclass(frozen=True, slots=True)
+class NodePlanned(Event):
+    """A node is wanted that has no record."""
+
+    node: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceIntended(Event):
+    """RESERVE, CREATE and LAUNCH are about to be sent."""
+
+    node: str
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class SeatFound(Event):
+    """The reservation and volume of a node are offered: they exist, and no task uses them.
+
+    ``seat`` and ``incarnation`` are what the offer says: for a node without a record of its own
+    it is an adoption.
+    """
+
+    node: str
+    seat: Seat
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchIntended(Event):
+    """LAUNCH on the node's own volume is about to be sent."""
+
+    node: str
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class RetireIntended(Event):
+    """The node is to go with its volume: the explicit step without which nothing is destroyed."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillIntended(Event):
+    """KILL is about to be sent."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseIntended(Event):
+    """DESTROY and UNRESERVE are about to be sent."""
+
+    node: str
+    operations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReleased(Event):
+    """Nothing of the node is left on Mesos."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Event):
+    """An orphaned reservation without a volume is about to be unreserved."""
+
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlightTimedOut(Event):
+    """An ACCEPT has had no outcome for too long, and Mesos knows nothing of it."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStable(Event):
+    """A node has been ready for long enough to forget its failures."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor(Event):
+    """Something was asked of Elasticsearch or an executor; do not repeat it at once."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsTold(Event):
+    """REVIVE for these needs, or SUPPRESS when there are none."""
+
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileAsked(Event):
+    """RECONCILE was sent for these tasks."""
+
+    task_ids: tuple[str, ...]
+    next_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TeardownIntended(Event):
+    """TEARDOWN is about to be sent: nothing of the cluster is left on Mesos but its framework."""

@@ -1,0 +1,279 @@
+"""What is: frozen values that the events of the world fold into.
+
+Records (identity, spec, nodes) are durable; ``Link``, ``EsView`` and what is offered are not: they
+are unknown after a restart and are learned again. Times are seconds since the epoch, sizes MB.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from .spec import ClusterSpec, NodeGroup
+
+# Labels on every reservation of ours: they, and the persistence id, are a node's identity. The
+# agent id is not: it changes when an agent comes back as a new one (Mesos documentation,
+# "Agent recovery"; docs/adr/0004-identity.md).
+LABEL_CLUSTER = "esaas.cluster"
+LABEL_UID = "esaas.uid"
+LABEL_NODE = "esaas.node"
+LABEL_INCARNATION = "esaas.incarnation"
+
+
+class NodeState(StrEnum):
+    """Where a node is in its life; ``machine.py`` has the legal ways between them."""
+
+    PLANNED = "planned"            # wanted; nothing of it is on Mesos
+    PLACING = "placing"            # stored and sent: RESERVE, CREATE, LAUNCH; outcome unknown
+    LAUNCHING = "launching"        # stored and sent: LAUNCH on its own volume; outcome unknown
+    STARTING = "starting"          # its executor prepares or Elasticsearch starts
+    RUNNING = "running"            # Elasticsearch answers under its own name
+    UNREACHABLE = "unreachable"    # its agent is away; it may well be alive
+    DOWN = "down"                  # its task has ended; its reservation and volume remain
+    STOPPING = "stopping"          # told to stop, on the way out
+    STOPPED = "stopped"            # ended for good; its resources wait to be released
+    RELEASING = "releasing"        # stored and sent: DESTROY, UNRESERVE; outcome unknown
+
+
+# States in which a process of the node may exist.
+ALIVE = frozenset({NodeState.PLACING, NodeState.LAUNCHING, NodeState.STARTING, NodeState.RUNNING,
+                   NodeState.UNREACHABLE, NodeState.STOPPING})
+# States in which an ACCEPT of ours has an outcome that we do not know yet.
+IN_FLIGHT = frozenset({NodeState.PLACING, NodeState.LAUNCHING, NodeState.RELEASING})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResources:
+    """What a node holds on its agent, the executor's share included."""
+
+    cpus: float
+    mem_mb: int
+    disk_mb: int
+    disk_type: str = "ROOT"
+    disk_root: str | None = None       # path of a PATH or MOUNT disk on the agent
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where a node sits: an agent, its ports and its volume."""
+
+    agent_id: str
+    host: str
+    ip: str
+    attributes: tuple[tuple[str, str], ...]
+    http_port: int
+    transport_port: int
+    resources: NodeResources
+
+    @property
+    def transport_address(self) -> str:
+        """``host:port`` for other nodes."""
+        return f"{self.ip}:{self.transport_port}"
+
+    @property
+    def http_address(self) -> str:
+        """``host:port`` for clients."""
+        return f"{self.ip}:{self.http_port}"
+
+    def attribute(self, name: str | None) -> str | None:
+        """The value of an agent attribute."""
+        return dict(self.attributes).get(name) if name else None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """All we know of one node; one record in the store."""
+
+    name: str
+    group: str
+    state: NodeState
+    since: float
+    incarnation: int = 0               # counts its volumes
+    launch: int = 0                    # counts the starts on this volume
+    seat: Seat | None = None
+    seat_confirmed: bool = False       # the reservation and the volume are known to exist
+    retire: bool = False               # it is to go, with its volume: an explicit decommission
+    operations: tuple[str, ...] = ()   # ids of operations whose outcome we wait for
+    es_node_id: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    serving_since: float | None = None
+    failures: int = 0                  # in a row; a stable node has none
+    retry_at: float = 0.0
+    seeds_generation: int = 0          # the last one its executor is known to have
+    message: str = ""                  # the last word about it, for people
+
+    @property
+    def task_id_suffix(self) -> str:
+        """Tells one start of a node from another."""
+        return f"{self.name}.{self.incarnation}.{self.launch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Transport addresses that nodes find each other by; the generation grows with changes."""
+
+    addresses: tuple[str, ...] = ()
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a cluster is called and how Mesos knows it; never changes but for the framework id."""
+
+    name: str
+    tenant: str
+    uid: str                            # unique over all clusters that ever were
+    created_at: float
+    principal: str | None = None
+    framework_id: str | None = None
+
+    @property
+    def role(self) -> str:
+        """The Mesos role: the cluster's own, below its tenant's (docs/adr/0003-roles.md)."""
+        return f"{self.tenant}/{self.name}"
+
+    @property
+    def framework_name(self) -> str:
+        """What operators see in Mesos."""
+        return f"esaas/{self.tenant}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """The first forming of a cluster, which happens once.
+
+    ``masters`` are the nodes of the first quorum; once ``cluster_uuid`` is known, no node is ever
+    told ``cluster.initial_master_nodes`` again (trap: a second bootstrap makes a second cluster).
+    """
+
+    masters: tuple[str, ...]
+    nodes: tuple[str, ...]
+    cluster_uuid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EsNode:
+    """A member, as the cluster itself lists it."""
+
+    id: str
+    name: str
+    http_address: str | None = None
+    version: str | None = None
+    shards: int | None = None
+    heap_used_percent: float | None = None
+    disk_used_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EsView:
+    """What Elasticsearch says of itself at one moment."""
+
+    at: float
+    health: str                         # green, yellow, red
+    cluster_uuid: str | None
+    nodes: Mapping[str, EsNode]         # by node name
+    master: str | None = None           # name of the elected master
+    active_primary_shards: int = 0
+    active_shards: int = 0
+    relocating_shards: int = 0
+    initializing_shards: int = 0
+    unassigned_shards: int = 0
+    documents: int | None = None
+    store_mb: float | None = None
+    minimum_master_nodes: int | None = None    # the persistent setting, up to 6.x
+    template_replicas: int | None = None       # of our index template; None: no template
+
+    def lists(self, record: NodeRecord) -> bool:
+        """Whether the node is a member under its own name and id."""
+        member = self.nodes.get(record.name)
+        return member is not None and member.id == record.es_node_id
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The connection to the Mesos master, and what we asked of it lately. Not durable."""
+
+    connected: bool = False
+    since: float = 0.0
+    needs: tuple[str, ...] | None = None       # what offers were last asked for; () suppressed
+    unreconciled: Mapping[str, int] = field(default_factory=dict)   # task id -> tries
+    reconcile_at: float = 0.0
+    reconciled_at: float = 0.0                 # the last time that every task was answered for
+    strangers: Mapping[str, str | None] = field(default_factory=dict)  # task id -> agent id
+    error: str = ""                            # an ERROR event: Mesos will not have us
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Things asked of Elasticsearch or executors whose effect has not been seen yet."""
+
+    at: Mapping[str, float] = field(default_factory=dict)
+
+    def lately(self, what: str, now: float, patience_s: float) -> bool:
+        """Whether it was asked so short ago that asking again would only repeat."""
+        return now - self.at.get(what, float("-inf")) < patience_s
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """One cluster: durable facts, then what has to be learned again after a restart."""
+
+    identity: Identity
+    spec: ClusterSpec
+    revision: int
+    bootstrap: Bootstrap
+    nodes: Mapping[str, NodeRecord] = field(default_factory=lambda: MappingProxyType({}))
+    seeds: Seeds = Seeds()
+    # The last incarnation of nodes that are gone, so that a volume's id is never used twice.
+    gone: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    deleting: bool = False
+    removed: bool = False               # the framework is torn down: nothing is left to do
+
+    link: Link = Link()
+    es: EsView | None = None
+    asked: Asked = Asked()
+
+    def with_node(self, record: NodeRecord) -> ClusterState:
+        """The state with one node replaced or added."""
+        return replace(self, nodes=MappingProxyType({**self.nodes, record.name: record}))
+
+    def without_node(self, name: str) -> ClusterState:
+        """The state without a node; its last incarnation is remembered."""
+        left = {key: record for key, record in self.nodes.items() if key != name}
+        gone = {**self.gone, name: self.nodes[name].incarnation}
+        return replace(self, nodes=MappingProxyType(left), gone=MappingProxyType(gone))
+
+    def task_id(self, record: NodeRecord) -> str:
+        """The Mesos task id of a node's present start."""
+        return f"{self.identity.name}.{record.task_id_suffix}"
+
+    def by_task(self, task_id: str) -> NodeRecord | None:
+        """The node whose present start has this task id."""
+        parts = task_id.split(".")
+        record = self.nodes.get(parts[1]) if len(parts) == 4 else None
+        return record if record is not None and self.task_id(record) == task_id else None
+
+    def group_of(self, record: NodeRecord) -> NodeGroup | None:
+        """The wanted group of a node; None when the spec has it no more."""
+        return self.spec.group(record.group)
+
+    def is_master(self, record: NodeRecord) -> bool:
+        """Whether a node is eligible as master."""
+        group = self.group_of(record)
+        return group is not None and "master" in group.roles
+
+    def is_ready(self, record: NodeRecord) -> bool:
+        """Running, and a member by the cluster's own list: an open port is not membership."""
+        return (record.state is NodeState.RUNNING and self.es is not None
+                and self.es.lists(record))
+
+    def reservation_labels(self, record: NodeRecord) -> tuple[tuple[str, str], ...]:
+        """The labels on all resources of a node."""
+        return ((LABEL_CLUSTER, self.identity.name), (LABEL_UID, self.identity.uid),
+                (LABEL_NODE, record.name), (LABEL_INCARNATION, str(record.incarnation)))
+
+    def persistence_id(self, record: NodeRecord) -> str:
+        """The id of a node's volume, unique over all volumes that ever were."""
+        return f"{self.identity.uid}.{record.name}.{record.incarnation}"

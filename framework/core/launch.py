@@ -1,0 +1,72 @@
+"""What a node is started with: its payload, and its resources parted between task and executor."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .facts import ClusterState, NodeRecord
+from .gates import quorum, standing_masters
+from .operations import Launch, LaunchPayload
+from .resources import Resource
+from .spec import EXECUTOR_CPUS, EXECUTOR_MEM_MB, NodeGroup
+
+CONTAINER_PATH = "data"            # the volume, in the node's sandbox
+STOP_TIMEOUT_S = 120
+
+
+def launch(state: ClusterState, record: NodeRecord, resources: Sequence[Resource]) -> Launch:
+    """LAUNCH of a node whose seat and counters the record holds already."""
+    group = state.group_of(record)
+    assert group is not None and record.seat is not None, f"{record.name} has no group or seat"
+    executor, task = part_resources(resources)
+    return Launch(state.task_id(record), payload(state, record, group), task, executor)
+
+
+def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> LaunchPayload:
+    """What the executor gets."""
+    seat = record.seat
+    assert seat is not None
+    spec, distribution = state.spec, state.spec.distribution
+    rack = seat.attribute(group.placement.spread_by)
+    formed = state.bootstrap.cluster_uuid is not None
+    founders = () if formed or record.name not in state.bootstrap.masters else (
+        state.bootstrap.masters)
+    return LaunchPayload(
+        cluster=spec.name, tenant=spec.tenant, node=record.name, incarnation=record.incarnation,
+        launch=record.launch, version=spec.version,
+        url=distribution.url if distribution else None,
+        sha256=distribution.sha256 if distribution else None,
+        roles=group.roles, heap_mb=group.heap_mb,
+        jvm_options=(*spec.jvm_options, *group.jvm_options),
+        settings=tuple(sorted({**spec.settings, **group.settings}.items())),
+        attributes=seat.attributes,
+        awareness=(group.placement.spread_by,) if rack and group.placement.spread_by else (),
+        bind_host=seat.ip, http_port=seat.http_port, transport_port=seat.transport_port,
+        data_path=CONTAINER_PATH, seeds=state.seeds,
+        initial_master_nodes=founders if spec.major >= 7 else (),
+        minimum_master_nodes=_minimum_master_nodes(state, record) if spec.major <= 6 else 0,
+        expected_data_nodes=spec.data_nodes,
+        recover_after_data_nodes=quorum(spec.data_nodes),
+        stop_timeout_s=STOP_TIMEOUT_S)
+
+
+def _minimum_master_nodes(state: ClusterState, record: NodeRecord) -> int:
+    names = {other.name for other in standing_masters(state)}
+    return quorum(len(names | {record.name} if state.is_master(record) else names))
+
+
+def part_resources(resources: Sequence[Resource]) -> tuple[tuple[Resource, ...],
+                                                           tuple[Resource, ...]]:
+    """(the executor's, the task's): a little CPU and memory, and all the rest."""
+    executor: list[Resource] = []
+    task: list[Resource] = []
+    wanted = {"cpus": EXECUTOR_CPUS, "mem": float(EXECUTOR_MEM_MB)}
+    for resource in resources:
+        part = min(wanted.get(resource.name, 0.0), resource.amount)
+        if part > 0:
+            wanted[resource.name] = round(wanted[resource.name] - part, 3)
+            executor.append(replace(resource, amount=part))
+        left = round(resource.amount - part, 3)
+        if resource.ranges or left > 0:
+            task.append(replace(resource, amount=left))
+    return tuple(executor), tuple(task)

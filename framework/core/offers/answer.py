@@ -1,0 +1,250 @@
+"""From the offers of a cycle to ACCEPTs and declines.
+
+In order: what carries our labels is released, adopted or started in place; then new nodes are
+placed on what is free; what is left is declined, with the reason kept for people.
+"""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from .. import events as ev
+from ..apply import seat_differs
+from ..draft import AgentAnswer, Draft
+from ..facts import NodeRecord, NodeState
+from ..gates import held_by, start_gates
+from ..launch import CONTAINER_PATH, launch
+from ..operations import (
+    Accept,
+    Create,
+    Decline,
+    Destroy,
+    OfferStep,
+    Reserve,
+    Unreserve,
+)
+from ..plan import wanted_nodes
+from ..resources import EPSILON, Disk, Offer, Reservation, Resource
+from .placement import Search, Taken, offered_seat
+from .pool import Pool, SeatResources, build
+
+S = NodeState
+LONG_S, SHORT_S = 3600.0, 5.0       # how long an agent's offers are refused
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What one agent's offers are to be accepted for."""
+
+    steps: list[OfferStep] = field(default_factory=list)
+    intents: list[ev.Event] = field(default_factory=list)
+    launches: list[tuple[str, tuple[Resource, ...]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def answer_offers(draft: Draft, offers: Sequence[Offer]) -> None:
+    """Answer every offer of the cycle; none is held."""
+    if not offers:
+        return
+    identity = draft.state.identity
+    pools = {pool.agent_id: pool for pool in build(offers, identity.role, identity.uid)}
+    answers: dict[str, _Answer] = defaultdict(_Answer)
+    for pool in pools.values():
+        for seat in pool.seats:
+            _answer_seat(draft, pool, seat, answers[pool.agent_id])
+    search = Search(draft.state, pools)
+    _place(draft, search, answers)
+    _send(draft, search, answers)
+
+
+# ------------------------------------------------------- what is ours already
+
+def _answer_seat(draft: Draft, pool: Pool, seat: SeatResources, answer: _Answer) -> None:
+    record = draft.state.nodes.get(seat.node)
+    if record is None or record.incarnation != seat.incarnation:
+        _answer_orphan(draft, pool, seat, answer)
+    elif record.state in (S.STOPPING, S.STOPPED, S.RELEASING):
+        _answer_leaving(draft, pool, seat, record, answer)
+    else:
+        _answer_staying(draft, pool, seat, record, answer)
+
+
+def _answer_orphan(draft: Draft, pool: Pool, seat: SeatResources, answer: _Answer) -> None:
+    """Resources with our labels that no record stands for."""
+    if seat.volumes and not draft.state.deleting:
+        answer.notes.append(f"keeps the orphaned volume of {seat.node}, incarnation "
+                            f"{seat.incarnation}: destroyed only when the cluster is deleted")
+        return
+    prefix = f"{draft.state.identity.uid}.{seat.node}.{seat.incarnation}.orphan"
+    labels = tuple(sorted(seat.resources[0].labels.items()))
+    answer.intents.append(ev.Released(draft.now, labels))
+    answer.steps += release_steps(prefix, seat)
+    answer.notes.append(f"released the orphaned reservation of {seat.node}")
+
+
+def release_steps(prefix: str, seat: SeatResources) -> list[OfferStep]:
+    """DESTROY of the volumes if there are any, then UNRESERVE of everything."""
+    steps: list[OfferStep] = []
+    if seat.volumes:
+        steps.append(Destroy(f"{prefix}.destroy", seat.volumes))
+    bare = tuple(replace(item, disk=_bare(item.disk)) for item in seat.resources)
+    return [*steps, Unreserve(f"{prefix}.unreserve", bare)]
+
+
+def _bare(disk: Disk | None) -> Disk | None:
+    """A disk after DESTROY: without its volume, on the same source."""
+    if disk is None or disk.source_type is None:
+        return None
+    return replace(disk, persistence_id=None, principal=None, container_path=None)
+
+
+def _answer_leaving(draft: Draft, pool: Pool, seat: SeatResources, record: NodeRecord,
+                    answer: _Answer) -> None:
+    held = record.seat.resources if record.seat else None
+    if held and (seat.amount("cpus") + EPSILON < held.cpus
+                 or seat.amount("mem") + EPSILON < held.mem_mb
+                 or seat.amount("disk") + EPSILON < held.disk_mb):
+        answer.notes.append(f"waiting for the rest of {record.name}'s resources")
+        draft.wake(draft.now + SHORT_S)
+        return
+    found = offered_seat(pool, record, seat.resources) or record.seat
+    if record.state is not S.STOPPED and found is not None:
+        draft.note(ev.SeatFound(draft.now, record.name, found, seat.incarnation))
+    prefix = f"{draft.state.identity.uid}.{seat.node}.{seat.incarnation}"
+    steps = release_steps(prefix, seat)
+    ids = tuple(step.operation_id for step in steps if isinstance(step, (Destroy, Unreserve)))
+    intent = ev.ReleaseIntended(draft.now, record.name, ids)
+    draft.foresee(intent)
+    answer.intents.append(intent)
+    answer.steps += steps
+    answer.notes.append(f"released the volume and reservation of {record.name}")
+
+
+def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeRecord,
+                    answer: _Answer) -> None:
+    found = offered_seat(pool, record, seat.resources)
+    if found is None:
+        if record.state is S.PLANNED and not seat.volumes:
+            # RESERVE came about and CREATE did not: nothing is on it, so give it back.
+            _answer_orphan(draft, pool, seat, answer)
+            return
+        answer.notes.append(f"waiting for the rest of {record.name}'s resources")
+        draft.wake(draft.now + SHORT_S)
+        return
+    if record.state is not S.DOWN or seat_differs(record, found) or not record.seat_confirmed:
+        draft.note(ev.SeatFound(draft.now, record.name, found, seat.incarnation))
+    record = draft.state.nodes[record.name]
+    held = held_by(start_gates(draft.state, record, draft.now))
+    if held is not None:
+        answer.notes.append(f"{record.name} is held by {held.name}: {held.reason}")
+        draft.wake(record.retry_at)
+        return
+    assert record.seat is not None
+    intent = ev.LaunchIntended(draft.now, record.name, record.seat)
+    draft.foresee(intent)
+    answer.intents.append(intent)
+    answer.launches.append((record.name, seat.resources))
+    answer.notes.append(f"started {record.name} in place")
+
+
+# ------------------------------------------------------------------ new nodes
+
+def placeable(draft: Draft) -> dict[str, list[str]]:
+    """Names of nodes to place now, by group, in the order of the spec.
+
+    Growth is one master at a time: each is looked at on the state that the one before left.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, group in wanted_nodes(draft.state).items():
+        record = draft.state.nodes.get(name)
+        if record is not None and record.state is S.PLANNED and held_by(
+                start_gates(draft.state, record, draft.now)) is None:
+            found[group.name].append(name)
+    return found
+
+
+def _place(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
+    for group_name, names in placeable(draft).items():
+        group = draft.state.spec.group(group_name)
+        assert group is not None
+        search.state = draft.state
+        for name, (agent_id, taken) in search.place(group, names).items():
+            record = draft.state.nodes[name]
+            if held_by(start_gates(draft.state, record, draft.now)) is not None:
+                continue                # the one before it has closed the gate
+            _place_one(draft, name, taken, answers[agent_id])
+
+
+def _place_one(draft: Draft, name: str, taken: Taken, answer: _Answer) -> None:
+    intent = ev.PlaceIntended(draft.now, name, taken.seat)
+    draft.foresee(intent)
+    answer.intents.append(intent)
+    state = draft.state
+    record = state.nodes[name]
+    reservation = Reservation(state.identity.role, True, state.identity.principal,
+                              state.reservation_labels(record))
+    reserved = tuple(item.reserved(reservation) for item in taken.resources)
+    volume = with_volume(taken.disk.reserved(reservation), state.persistence_id(record),
+                         state.identity.principal)
+    reserve_id, create_id = record.operations
+    answer.steps += [Reserve(reserve_id, reserved), Create(create_id, (volume,))]
+    answer.launches.append((name, tuple(
+        volume if item.name == "disk" else item for item in reserved)))
+    answer.notes.append(f"placed {name}")
+
+
+def with_volume(disk: Resource, persistence_id: str, principal: str | None) -> Resource:
+    """A reserved disk as a persistent volume."""
+    return replace(disk, disk=replace(disk.disk or Disk(), persistence_id=persistence_id,
+                                      principal=principal, container_path=CONTAINER_PATH))
+
+
+# -------------------------------------------------------------------- sending
+
+def needs(draft: Draft) -> tuple[str, ...]:
+    """What offers are wanted for now; nothing means that none are wanted."""
+    state = draft.state
+    found = [f"place {group} x{len(names)}" for group, names in placeable(draft).items()]
+    for record in state.nodes.values():
+        if record.state is S.DOWN and held_by(start_gates(state, record, draft.now)) is None:
+            found.append(f"launch {record.name} {record.launch}")
+        elif record.state is S.STOPPED:
+            found.append(f"release {record.name}")
+        elif record.state is S.UNREACHABLE or _silent(record, draft.now):
+            found.append(f"seat {record.name}")
+    if state.deleting and not state.nodes:
+        found.append("sweep")
+    return tuple(sorted(found))
+
+
+def _silent(record: NodeRecord, now: float) -> bool:
+    return record.state in (S.PLACING, S.LAUNCHING, S.RELEASING) and now - record.since > 30
+
+
+def _send(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
+    wanted = bool(needs(draft))
+    declined: dict[float, list[str]] = defaultdict(list)
+    for agent_id, pool in search.pools.items():
+        answer = answers.get(agent_id) or _Answer()
+        outcomes = tuple(search.refusals.get(agent_id, ()))
+        refused = "; ".join(filter(None, (outcome.why() for outcome in outcomes)))
+        if answer.intents:
+            launches = [launch(draft.state, draft.state.nodes[name], resources)
+                        for name, resources in answer.launches]
+            refuse_s = SHORT_S if wanted else LONG_S
+            draft.do(Accept(tuple(answer.intents), pool.offer_ids, agent_id,
+                            (*answer.steps, *launches), refuse_s), foreseen=True)
+            draft.answers.append(AgentAnswer(pool, True, "; ".join(answer.notes), refuse_s,
+                                             outcomes))
+            continue
+        waiting = bool(answer.notes) or (wanted and not refused)
+        refuse_s = SHORT_S if waiting else LONG_S
+        reason = "; ".join(answer.notes) or refused or (
+            "not needed: the nodes found better places" if wanted else "nothing is wanted")
+        declined[refuse_s].extend(pool.offer_ids)
+        draft.answers.append(AgentAnswer(pool, False, reason, refuse_s, outcomes))
+    for refuse_s, offer_ids in declined.items():
+        draft.do(Decline((), tuple(offer_ids), refuse_s))
+
+

@@ -1,0 +1,170 @@
+"""What to do: values that the runtime carries out, never the core.
+
+Each operation carries the events that say it was intended. They are applied and stored before it
+is sent, so a crash between the two loses nothing.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .events import Event
+from .facts import Seeds
+from .resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something to do, and the events that record it first."""
+
+    intents: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPayload:
+    """What the executor gets (``esaas.NodeLaunch``); settings are flat keys to plain values."""
+
+    cluster: str
+    tenant: str
+    node: str
+    incarnation: int
+    launch: int
+    version: str
+    url: str | None                     # None: the service knows where the version comes from
+    sha256: str | None
+    roles: tuple[str, ...]
+    heap_mb: int
+    jvm_options: tuple[str, ...]
+    settings: tuple[tuple[str, object], ...]
+    attributes: tuple[tuple[str, str], ...]
+    awareness: tuple[str, ...]
+    bind_host: str
+    http_port: int
+    transport_port: int
+    data_path: str
+    seeds: Seeds
+    initial_master_nodes: tuple[str, ...]
+    minimum_master_nodes: int
+    expected_data_nodes: int
+    recover_after_data_nodes: int
+    stop_timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """RESERVE within an ACCEPT."""
+
+    operation_id: str
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """CREATE of volumes within an ACCEPT."""
+
+    operation_id: str
+    volumes: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """LAUNCH of one node within an ACCEPT; executor and task share the node's resources."""
+
+    task_id: str
+    payload: LaunchPayload
+    task_resources: tuple[Resource, ...]
+    executor_resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """DESTROY of volumes within an ACCEPT."""
+
+    operation_id: str
+    volumes: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreserve:
+    """UNRESERVE within an ACCEPT."""
+
+    operation_id: str
+    resources: tuple[Resource, ...]
+
+
+OfferStep = Reserve | Create | Launch | Destroy | Unreserve
+
+
+@dataclass(frozen=True, slots=True)
+class Accept(Operation):
+    """One ACCEPT of all offers of one agent; the steps are carried out in order."""
+
+    offer_ids: tuple[str, ...]
+    agent_id: str
+    steps: tuple[OfferStep, ...]
+    refuse_s: float                     # filter on what is left of the offers
+
+
+@dataclass(frozen=True, slots=True)
+class Decline(Operation):
+    """DECLINE with a filter."""
+
+    offer_ids: tuple[str, ...]
+    refuse_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revive(Operation):
+    """Ask for offers again, old filters forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppress(Operation):
+    """Ask for no offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(Operation):
+    """KILL a task."""
+
+    task_id: str
+    agent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile(Operation):
+    """RECONCILE: (task id, agent id) of each task; empty asks for all the master knows."""
+
+    tasks: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendSeeds(Operation):
+    """Tell a running node's executor the addresses of its peers."""
+
+    task_id: str
+    agent_id: str
+    seeds: Seeds
+
+
+@dataclass(frozen=True, slots=True)
+class PutTemplate(Operation):
+    """Index template: default number of replicas of new indices."""
+
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMinimumMasterNodes(Operation):
+    """``discovery.zen.minimum_master_nodes``, persistent (up to 6.x)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Teardown(Operation):
+    """TEARDOWN: deregister the framework for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remember(Operation):
+    """Nothing to send: only the events."""

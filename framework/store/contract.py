@@ -1,0 +1,107 @@
+"""What every store does, whichever it is: records with versions, fenced writes, a journal.
+
+A record is a small blob under a path such as ``clusters/demo/nodes/node-1``. Writes are
+transactions and carry a lease: who has lost it can write nothing (trap: two schedulers for one
+cluster). ``tests/contract`` runs one suite against every store.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core.errors import EsaasError
+
+MAX_RECORD_BYTES = 1_000_000        # ZooKeeper's limit for a node, kept by every store
+
+
+class StoreError(EsaasError):
+    """The store cannot do it now; nothing of the transaction was written."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the store."""
+
+
+class LeaseLost(StoreError):
+    """The lease is not ours any more: whoever holds it decides now."""
+
+
+class VersionConflict(StoreError):
+    """A record is not at the version that the writer knows."""
+
+
+class RecordTooLarge(StoreError):
+    """A record above the limit of the smallest store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read."""
+
+    data: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a record; ``version`` is the one that it replaces, 0 for a new one."""
+
+    path: str
+    data: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a record at a version."""
+
+    path: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a journal; ``body`` is JSON."""
+
+    at: float
+    stream: str                      # "input" (what was applied), "output" (what was sent), "told"
+    kind: str
+    body: bytes
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write under one cluster; a later one has a higher epoch."""
+
+    name: str
+    owner: str
+    epoch: int
+
+
+class Store(Protocol):
+    """Durable state of all clusters."""
+
+    def acquire(self, name: str, owner: str) -> Lease:
+        """Take the lease of a cluster; StoreBusy when another process holds it."""
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; fine when it is lost already."""
+
+    def read(self, prefix: str) -> Mapping[str, Stored]:
+        """All records under ``prefix/``, by path."""
+
+    def write(self, lease: Lease, changes: Sequence[Put | Delete],
+              entries: Sequence[Entry] = ()) -> Mapping[str, int]:
+        """All changes and journal entries or none; the new versions by path.
+
+        Raises LeaseLost, VersionConflict, RecordTooLarge, StoreError.
+        """
+
+    def journal(self, name: str | None, stream: str | None = None, after: int = 0,
+                limit: int = 1000) -> list[tuple[str, Entry]]:
+        """(cluster, entry), oldest first; with ``after=0`` the newest ``limit``."""
+
+    def close(self) -> None:
+        """Let go of everything."""
