@@ -85,11 +85,11 @@ def _stranger(state: ClusterState, event: ev.TaskUpdated) -> ClusterState:
 
 def _with_task(record: NodeRecord, event: ev.TaskUpdated) -> NodeRecord:
     told = event.node or ev.NodeFacts()
-    message = told.reason or event.message or record.message
+    message = told.reason or event.message
     if event.status in STARTING or (event.status == "TASK_RUNNING" and not told.serving
                                     and record.state is not S.RUNNING):
         return _moved(record, Trigger.TASK_STARTING, event.at, seat_confirmed=True,
-                      message=message)
+                      message=message or "Elasticsearch starts")
     if event.status == "TASK_RUNNING":
         return _moved(record, Trigger.TASK_RUNNING, event.at, seat_confirmed=True,
                       message=told.reason or "Elasticsearch answers",
@@ -97,7 +97,7 @@ def _with_task(record: NodeRecord, event: ev.TaskUpdated) -> NodeRecord:
                       pid=told.pid or record.pid, version=told.version or record.version,
                       serving_since=record.serving_since or event.at)
     if event.status == "TASK_KILLING":
-        return replace(record, message=message)
+        return replace(record, message=message or "stopping")
     if event.status == "TASK_UNREACHABLE":
         return _moved(record, Trigger.TASK_UNREACHABLE, event.at,
                       message=event.message or "its agent is unreachable")
@@ -114,7 +114,8 @@ def _ended(record: NodeRecord, event: ev.TaskUpdated, message: str) -> NodeRecor
     changes: dict[str, Any] = {
         "failures": failures, "retry_at": event.at + backoff_s(failures), "pid": None,
         "serving_since": None,
-        "message": f"{event.status.removeprefix('TASK_').lower()}: {message or event.reason}"}
+        "message": f"{event.status.removeprefix('TASK_').lower()}: "
+                   f"{message or event.reason or 'no reason given'}"}
     if record.state is S.PLACING and not record.seat_confirmed and event.status in NEVER_RAN:
         return _moved(record, Trigger.NEVER_WAS, event.at, seat=None, operations=(), **changes)
     return _moved(record, Trigger.TASK_ENDED, event.at, **changes)

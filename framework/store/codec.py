@@ -99,7 +99,7 @@ def from_records(records: Mapping[str, Stored], name: str) -> ClusterState:
     if spec_path not in records:
         raise CodecError(f"cluster {name} has no spec of revision {meta.revision}")
     state = ClusterState(meta.identity, decode(records[spec_path].data, ClusterSpec),
-                         meta.revision, meta.bootstrap, seeds=meta.seeds, gone=meta.gone,
+                         meta.revision, meta.bootstrap, seeds=meta.seeds, gone=dict(meta.gone),
                          deleting=meta.deleting, removed=meta.removed)
     for path, stored in sorted(records.items()):
         if path.startswith(f"{base}/nodes/"):
@@ -124,8 +124,8 @@ class RecordBook:
             if last is None or last.nodes.get(name) is not record:
                 fresh[f"{base}/nodes/{name}"] = encode(record)
         if last is None or _meta_differs(last, state):
-            fresh |= {path: data for path, data in to_records(
-                dataclasses.replace(state, nodes={})).items()}
+            fresh |= dict(to_records(
+                dataclasses.replace(state, nodes={})).items())
         found: list[Put | Delete] = []
         for path, data in fresh.items():
             old = self._stored.get(path)

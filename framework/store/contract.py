@@ -72,6 +72,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction came to: new versions by path, and the number of its last entry."""
+
+    versions: Mapping[str, int]
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to write under one cluster; a later one has a higher epoch."""
 
@@ -93,8 +101,8 @@ class Store(Protocol):
         """All records under ``prefix/``, by path."""
 
     def write(self, lease: Lease, changes: Sequence[Put | Delete],
-              entries: Sequence[Entry] = ()) -> Mapping[str, int]:
-        """All changes and journal entries or none; the new versions by path.
+              entries: Sequence[Entry] = ()) -> Written:
+        """All changes and journal entries or none; entries are numbered without gaps.
 
         Raises LeaseLost, VersionConflict, RecordTooLarge, StoreError.
         """

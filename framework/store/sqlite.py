@@ -25,6 +25,7 @@ from .contract import (
     Stored,
     StoreError,
     VersionConflict,
+    Written,
 )
 
 JOURNAL_KEEP = 20_000               # lines per cluster
@@ -112,7 +113,7 @@ class SqliteStore:
         return {path: Stored(bytes(data), version) for path, version, data in rows}
 
     def write(self, lease: Lease, changes: Sequence[Put | Delete],
-              entries: Sequence[Entry] = ()) -> Mapping[str, int]:
+              entries: Sequence[Entry] = ()) -> Written:
         """One transaction; see the contract."""
         for change in changes:
             if isinstance(change, Put) and len(change.data) > MAX_RECORD_BYTES:
@@ -129,8 +130,9 @@ class SqliteStore:
                            "VALUES (?, ?, ?, ?, ?)",
                            [(lease.name, entry.at, entry.stream, entry.kind, entry.body)
                             for entry in entries])
+            last_seq = db.execute("SELECT COALESCE(MAX(seq), 0) FROM journal").fetchone()[0]
             self._trim(db, lease.name, len(entries))
-        return versions
+        return Written(versions, last_seq)
 
     def _trim(self, db: sqlite3.Connection, name: str, added: int) -> None:
         self._since_trim += added

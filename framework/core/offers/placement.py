@@ -138,7 +138,7 @@ def take_seat(pool: Pool, demand: Demand) -> Taken:
     return Taken(seat, resources, disk)
 
 
-def offered_seat(pool: Pool, record: NodeRecord, group: NodeGroup,
+def offered_seat(pool: Pool, record: NodeRecord,
                  resources: Sequence[Resource]) -> Seat | None:
     """The seat that a node's own reserved resources make up; None when something is missing."""
     ports = sorted(port for item in resources for begin, end in item.ranges

@@ -1,0 +1,77 @@
+"""One thin adapter over the Elasticsearch clients: each server gets the client of its major.
+
+Two clients are installed side by side under names of their own. The one of 7 speaks plain JSON to
+servers 6 to 8; the one of 9 is for 9 and later. The one of 8 cannot live beside that of 9: they
+want different versions of elastic-transport.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import elasticsearch7
+import elasticsearch9
+
+from ..core.errors import EsaasError
+
+REQUEST_TIMEOUT_S = 10.0
+
+
+class EsUnavailable(EsaasError):
+    """No node answered, or the answer was no success."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+_ERRORS: tuple[type[Exception], ...] = (
+    elasticsearch7.ElasticsearchException, elasticsearch9.ApiError, elasticsearch9.TransportError,
+    OSError)
+
+
+class EsClient:
+    """Requests to any of a cluster's nodes; JSON in, JSON out.
+
+    Must be made and closed on the event loop. Raises EsUnavailable.
+    """
+
+    def __init__(self, major: int, addresses: Sequence[str]) -> None:
+        self.addresses = tuple(addresses)
+        urls = [f"http://{address}" for address in addresses]
+        self._old = major <= 8
+        self._client: Any
+        if self._old:
+            self._client = elasticsearch7.AsyncElasticsearch(
+                urls, max_retries=1, retry_on_timeout=False, timeout=REQUEST_TIMEOUT_S)
+        else:
+            self._client = elasticsearch9.AsyncElasticsearch(
+                urls, max_retries=1, retry_on_timeout=False, request_timeout=REQUEST_TIMEOUT_S)
+
+    async def request(self, method: str, path: str, params: Mapping[str, Any] | None = None,
+                      body: Any = None, missing_ok: bool = False) -> Any:
+        """The decoded answer; None for a 404 when that is fine."""
+        try:
+            if self._old:
+                return await self._client.transport.perform_request(
+                    method, path, params=dict(params or {}), body=body)
+            headers = {"accept": "application/json"}
+            if body is not None:
+                headers["content-type"] = "application/json"
+            answer = await self._client.perform_request(
+                method, path, params=dict(params or {}), headers=headers, body=body)
+            return answer.body
+        except _ERRORS as error:
+            status = _status_of(error)
+            if status == 404 and missing_ok:
+                return None
+            raise EsUnavailable(f"{method} {path}: {error}", status) from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+
+def _status_of(error: Exception) -> int | None:
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None

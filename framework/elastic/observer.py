@@ -1,0 +1,127 @@
+"""Looks at a cluster and folds what it sees into one ``EsView``; never guesses.
+
+A look that fails gives nothing: the last view grows old, and an old view holds every gate that
+needs one. Sources: Elasticsearch reference of 6.8 and 7.17, cluster and cat APIs.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.facts import EsNode, EsView
+from .client import EsClient
+
+TEMPLATE = "esaas-defaults"
+MINIMUM_MASTER_NODES = "discovery.zen.minimum_master_nodes"
+FULL_EVERY = 5                      # looks; the figures for people may be a little older
+
+
+@dataclass(slots=True)
+class Observer:
+    """Looks again and again at one cluster; remembers the slow-moving figures in between."""
+
+    major: int
+    looks: int = 0
+    last: EsView | None = None
+
+    async def look(self, client: EsClient, now: float) -> EsView:
+        """One view; raises EsUnavailable when any part of it cannot be had."""
+        state = await client.request(
+            "GET", "/_cluster/state/master_node", {"filter_path": "cluster_uuid,master_node"})
+        health = await client.request("GET", "/_cluster/health")
+        nodes = await client.request("GET", "/_nodes/http", {
+            "filter_path": "nodes.*.name,nodes.*.version,nodes.*.http.publish_address"})
+        view = view_of(now, state, health, nodes)
+        full = self.looks % FULL_EVERY == 0 or not _same_members(self.last, view)
+        if full:
+            view = await self._with_figures(client, view)
+        elif self.last is not None:
+            view = carried_over(self.last, view)
+        self.looks += 1
+        self.last = view
+        return view
+
+    async def _with_figures(self, client: EsClient, view: EsView) -> EsView:
+        """Documents, disk, heap and shards by node, and the settings that we keep."""
+        stats = await client.request("GET", "/_nodes/stats/jvm,fs,indices", {
+            "filter_path": "nodes.*.name,nodes.*.jvm.mem.heap_used_percent,nodes.*.fs.total,"
+                           "nodes.*.indices.store.size_in_bytes"})
+        totals = await client.request("GET", "/_cluster/stats", {
+            "filter_path": "indices.docs.count,indices.store.size_in_bytes"})
+        shards = await client.request("GET", "/_cat/allocation", {
+            "format": "json", "h": "node,shards"})
+        settings = await client.request("GET", "/_cluster/settings", {"flat_settings": "true"})
+        template = await client.request("GET", f"/_template/{TEMPLATE}",
+                                        {"flat_settings": "true"}, missing_ok=True)
+        return with_figures(view, stats, totals, shards, settings, template)
+
+
+def view_of(now: float, state: Mapping[str, Any], health: Mapping[str, Any],
+            nodes: Mapping[str, Any]) -> EsView:
+    """Members and health, out of the answers of Elasticsearch."""
+    members = {item["name"]: EsNode(
+        id=node_id, name=item["name"], version=item.get("version"),
+        http_address=(item.get("http") or {}).get("publish_address"))
+        for node_id, item in (nodes.get("nodes") or {}).items()}
+    master_id = state.get("master_node")
+    uuid = state.get("cluster_uuid")
+    return EsView(
+        at=now, health=str(health["status"]), nodes=members,
+        cluster_uuid=uuid if uuid not in (None, "_na_") else None,
+        master=next((node.name for node in members.values() if node.id == master_id), None),
+        active_primary_shards=int(health.get("active_primary_shards", 0)),
+        active_shards=int(health.get("active_shards", 0)),
+        relocating_shards=int(health.get("relocating_shards", 0)),
+        initializing_shards=int(health.get("initializing_shards", 0)),
+        unassigned_shards=int(health.get("unassigned_shards", 0)))
+
+
+def with_figures(view: EsView, stats: Mapping[str, Any], totals: Mapping[str, Any],
+                 shards: list[Mapping[str, Any]], settings: Mapping[str, Any],
+                 template: Mapping[str, Any] | None) -> EsView:
+    """The view with the slow-moving figures added."""
+    by_node = {str(item.get("node")): int(item.get("shards") or 0) for item in shards or ()}
+    nodes = dict(view.nodes)
+    for node_id, item in (stats.get("nodes") or {}).items():
+        name = item.get("name")
+        if name in nodes and nodes[name].id == node_id:
+            heap = ((item.get("jvm") or {}).get("mem") or {}).get("heap_used_percent")
+            nodes[name] = replace(nodes[name], shards=by_node.get(name),
+                                  heap_used_percent=heap, disk_used_percent=_disk_used(item))
+    indices = (totals or {}).get("indices") or {}
+    store = (indices.get("store") or {}).get("size_in_bytes")
+    return replace(
+        view, nodes=nodes, documents=(indices.get("docs") or {}).get("count"),
+        store_mb=round(store / 2**20, 2) if store is not None else None,
+        minimum_master_nodes=_number((settings.get("persistent") or {}).get(MINIMUM_MASTER_NODES)),
+        template_replicas=_template_replicas(template))
+
+
+def carried_over(last: EsView, view: EsView) -> EsView:
+    """The figures of the last full look on a fresh view of the same members."""
+    nodes = {name: replace(last.nodes[name], http_address=node.http_address)
+             for name, node in view.nodes.items()}
+    return replace(view, nodes=nodes, documents=last.documents, store_mb=last.store_mb,
+                   minimum_master_nodes=last.minimum_master_nodes,
+                   template_replicas=last.template_replicas)
+
+
+def _same_members(last: EsView | None, view: EsView) -> bool:
+    return last is not None and {name: node.id for name, node in last.nodes.items()} == {
+        name: node.id for name, node in view.nodes.items()}
+
+
+def _disk_used(item: Mapping[str, Any]) -> float | None:
+    total = (item.get("fs") or {}).get("total") or {}
+    size, free = total.get("total_in_bytes"), total.get("available_in_bytes")
+    return round(100 * (1 - free / size), 1) if size and free is not None else None
+
+
+def _number(value: Any) -> int | None:
+    return int(value) if value not in (None, "") else None
+
+
+def _template_replicas(template: Mapping[str, Any] | None) -> int | None:
+    settings = ((template or {}).get(TEMPLATE) or {}).get("settings") or {}
+    return _number(settings.get("index.number_of_replicas"))

@@ -1,0 +1,102 @@
+"""Watches one cluster from the event loop: a look at a time, more often while there is work."""
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from ..core.facts import EsView
+from ..core.operations import Operation
+from .actions import perform
+from .client import EsClient, EsUnavailable
+from .observer import Observer
+
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Looks at a cluster through whatever nodes answer, and carries actions out.
+
+    ``addresses`` gives ``host:port`` of nodes that serve; ``busy`` tells whether views are waited
+    for; ``seen`` gets every view.
+    """
+
+    def __init__(self, name: str, major: int, addresses: Callable[[], Sequence[str]],
+                 busy: Callable[[], bool], seen: Callable[[EsView], None],
+                 busy_s: float, idle_s: float) -> None:
+        self._log = log.bind(cluster=name)
+        self._observer = Observer(major)
+        self._major = major
+        self._addresses, self._busy, self._seen = addresses, busy, seen
+        self._busy_s, self._idle_s = busy_s, idle_s
+        self._client: EsClient | None = None
+        self._hurry = asyncio.Event()
+        self._failing = False
+
+    def hurry(self) -> None:
+        """Look again soon: something has changed."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                await self._look()
+                pause_s = self._busy_s if self._busy() else self._idle_s
+                await self._pause(pause_s)
+        finally:
+            await self._close()
+
+    async def _pause(self, pause_s: float) -> None:
+        # At most one look per busy interval, however often somebody is in a hurry.
+        await asyncio.sleep(min(self._busy_s, pause_s))
+        try:
+            await asyncio.wait_for(self._hurry.wait(), max(pause_s - self._busy_s, 0.001))
+        except TimeoutError:
+            return
+        finally:
+            self._hurry.clear()
+
+    async def _look(self) -> None:
+        client = await self._current()
+        if client is None:
+            return
+        try:
+            view = await self._observer.look(client, time.time())
+        except EsUnavailable as error:
+            if not self._failing:
+                self._log.info("elasticsearch does not answer", error=str(error))
+            self._failing = True
+            return
+        if self._failing:
+            self._log.info("elasticsearch answers again")
+        self._failing = False
+        self._seen(view)
+
+    async def act(self, operation: Operation) -> tuple[bool, str]:
+        """Carry out one action: (whether it succeeded, what to tell)."""
+        client = await self._current()
+        if client is None:
+            return False, "no node of the cluster serves"
+        try:
+            done = await perform(client, operation)
+        except EsUnavailable as error:
+            return False, str(error)
+        self._observer.looks = 0            # the next look is a full one and shows the effect
+        self.hurry()
+        return True, done
+
+    async def _current(self) -> EsClient | None:
+        addresses = tuple(sorted(self._addresses()))
+        if self._client is not None and self._client.addresses != addresses:
+            await self._close()
+        if self._client is None and addresses:
+            self._client = EsClient(self._major, addresses)
+        return self._client
+
+    async def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()

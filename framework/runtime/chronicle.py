@@ -1,0 +1,88 @@
+"""What people are told: differences between two states, in sentences."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.facts import ClusterState, NodeRecord, NodeState
+
+S = NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of a cluster's history."""
+
+    kind: str
+    message: str
+    level: str = "info"
+    node: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def tell(old: ClusterState, new: ClusterState) -> Iterator[Told]:
+    """What happened between two states of one cluster."""
+    yield from _tell_cluster(old, new)
+    yield from _tell_health(old, new)
+    for name, record in new.nodes.items():
+        before = old.nodes.get(name)
+        if before is None:
+            yield Told("node_planned", f"{name} is wanted in group {record.group}", node=name)
+        elif before is not record:
+            yield from _tell_node(before, record)
+        if not (before and old.is_ready(before)) and new.is_ready(record):
+            yield Told("node_ready", f"{name} is a member of the cluster", node=name)
+    for name in old.nodes.keys() - new.nodes.keys():
+        yield Told("node_gone", f"nothing of {name} is left on Mesos", node=name)
+
+
+def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
+    if new.link.connected and not old.link.connected:
+        yield Told("registered", f"registered with Mesos as {new.identity.framework_id}")
+    if old.link.connected and not new.link.connected:
+        yield Told("disconnected", "the connection to the Mesos master is gone", "warning")
+    if new.link.error and new.link.error != old.link.error:
+        yield Told("refused", f"Mesos refuses the scheduler: {new.link.error}", "error")
+    if new.revision != old.revision:
+        counts = ", ".join(f"{group.name} {group.count}" for group in new.spec.groups)
+        yield Told("revision", f"revision {new.revision} is wanted: {counts}",
+                   details={"revision": new.revision})
+    if new.bootstrap.cluster_uuid and not old.bootstrap.cluster_uuid:
+        yield Told("formed", "the cluster has formed for the first time",
+                   details={"cluster_uuid": new.bootstrap.cluster_uuid})
+    if new.deleting and not old.deleting:
+        yield Told("deleting", "the cluster is to go, with all its volumes", "warning")
+    if new.removed and not old.removed:
+        yield Told("removed", "nothing is left: the framework is deregistered")
+    for task_id in new.link.strangers.keys() - old.link.strangers.keys():
+        yield Told("stranger", f"task {task_id} belongs to no node and is stopped", "warning")
+
+
+def _tell_health(old: ClusterState, new: ClusterState) -> Iterator[Told]:
+    before = old.es.health if old.es is not None else "unknown"
+    after = new.es.health if new.es is not None else "unknown"
+    if before != after:
+        level = {"green": "info", "yellow": "warning"}.get(after, "error")
+        yield Told("health", f"health went from {before} to {after}", level)
+
+
+_KINDS = {
+    S.PLACING: "node_placing", S.LAUNCHING: "node_launching", S.STARTING: "node_starting",
+    S.RUNNING: "node_running", S.UNREACHABLE: "node_unreachable", S.DOWN: "node_down",
+    S.STOPPING: "node_stopping", S.STOPPED: "node_stopped", S.RELEASING: "node_releasing",
+    S.PLANNED: "node_planned"}
+_LEVELS = {S.UNREACHABLE: "warning", S.DOWN: "warning"}
+
+
+def _tell_node(old: NodeRecord, new: NodeRecord) -> Iterator[Told]:
+    if old.state is new.state:
+        return
+    where = f" on {new.seat.host}" if new.seat is not None else ""
+    text = f"{new.name} is {new.state}{where}"
+    if new.message:
+        text += f": {new.message}"
+    failed = new.state is S.PLANNED and old.state is S.PLACING
+    yield Told(_KINDS[new.state], text, "warning" if failed else _LEVELS.get(new.state, "info"),
+               new.name, {"from": str(old.state), "to": str(new.state),
+                          "incarnation": new.incarnation, "launch": new.launch})

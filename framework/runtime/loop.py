@@ -1,0 +1,290 @@
+"""The loop of one cluster: drain -> apply -> check -> decide -> check -> COMMIT -> send -> ack.
+
+Callbacks and observers only enqueue; the inbox is bounded and a full one slows Mesos' stream down.
+A crash between any two arrows loses nothing: facts are loaded, Mesos and its tasks are asked, and
+``decide`` finds the same next step.
+"""
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+import structlog
+
+from ..core import events as ev
+from ..core.draft import AgentAnswer
+from ..core.errors import EsaasError
+from ..core.facts import ClusterState
+from ..core.operations import Operation, Remember, Teardown
+from ..core.resources import Offer
+from ..elastic.watch import Watch
+from ..mesos.link import MESOS_OPERATIONS, Acknowledgement, Inbound
+from ..store.contract import LeaseLost, StoreError, VersionConflict
+from .chronicle import Told
+from .cycle import Cycle, Turn
+
+log = structlog.get_logger(__name__)
+
+INBOX_SIZE = 10_000
+OFFER_MEMORY = 500                   # agents whose last answer is kept for people
+STORE_RETRY_S = 2.0
+LONGEST_SLEEP_S = 60.0
+
+
+class Link(Protocol):
+    """What the loop needs of Mesos; ``mesos.link.MesosLink`` or a stand-in."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def send(self, operation: Operation) -> Future[bool]: ...
+    def acknowledge(self, acknowledgement: Acknowledgement) -> object: ...
+
+
+class Failpoints:
+    """For tests: kill this process at the N-th pass of a stage, as ``kill -9`` would."""
+
+    def __init__(self, text: str | None) -> None:
+        stage, _, count = (text or "").partition(":")
+        self.stage, self.left = stage, int(count or 1) if stage else 0
+
+    def reach(self, stage: str) -> None:
+        """Called between any two arrows of the loop."""
+        if stage == self.stage:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _refuse(commands: list[tuple[ev.Event, asyncio.Future[ClusterState]]],
+            error: EsaasError) -> None:
+    for _, done in commands:
+        if not done.done():
+            done.set_exception(error)
+
+
+class ClusterLoop:
+    """Runs one cluster; made, started and stopped on the event loop of the process.
+
+    ``on_told`` gets every line of its history, ``on_removed`` is called when nothing is left.
+    """
+
+    def __init__(self, cycle: Cycle, failpoints: Failpoints, observe_busy_s: float,
+                 observe_idle_s: float, on_told: Callable[[str, int, float, Told], None],
+                 on_removed: Callable[[str], None]) -> None:
+        self.cycle = cycle
+        self.name = cycle.state.identity.name
+        self.link: Link | None = None
+        self.answers: dict[str, tuple[float, AgentAnswer]] = {}
+        self.sentence = "starting"
+        self._log = log.bind(cluster=self.name)
+        self._loop = asyncio.get_running_loop()
+        self._inbox: asyncio.Queue[Inbound] = asyncio.Queue(INBOX_SIZE)
+        self._waiting: deque[tuple[ev.Event, asyncio.Future[ClusterState]]] = deque()
+        self._offers: dict[str, Offer] = {}
+        self._failpoints = failpoints
+        self._on_told, self._on_removed = on_told, on_removed
+        self._tasks: list[asyncio.Task[None]] = []
+        self._actions: set[asyncio.Task[None]] = set()
+        self._busy = True
+        self._teardown: Future[bool] | None = None
+        self._held: EsaasError | None = None
+        self.changing = asyncio.Lock()          # one change by people at a time
+        self.watch = Watch(self.name, cycle.state.spec.major, self._addresses,
+                           lambda: self._busy, self._seen, observe_busy_s, observe_idle_s)
+
+    @property
+    def state(self) -> ClusterState:
+        """The facts as they are stored, and the volatile ones."""
+        return self.cycle.state
+
+    def start(self, link: Link) -> None:
+        """Connect to Mesos and begin to turn."""
+        self.link = link
+        self._tasks = [asyncio.create_task(self._run(), name=f"loop-{self.name}"),
+                       asyncio.create_task(self.watch.run(), name=f"watch-{self.name}")]
+        link.start()
+
+    async def stop(self) -> None:
+        """Stop turning; nothing on Mesos is touched."""
+        for task in (*self._tasks, *self._actions):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._actions, return_exceptions=True)
+        if self.link is not None:
+            await asyncio.to_thread(self.link.stop)
+
+    # ---------------------------------------------------------------- enqueuing
+
+    def deliver(self, item: Inbound) -> None:
+        """From any other thread: enqueue, and wait while the inbox is full."""
+        if self._loop.is_closed():
+            return
+        waiting = asyncio.run_coroutine_threadsafe(self._inbox.put(item), self._loop)
+        try:
+            waiting.result(timeout=120)
+        except (TimeoutError, asyncio.CancelledError, RuntimeError):
+            self._log.error("inbox is stuck, event dropped", item=type(item).__name__)
+
+    async def command(self, event: ev.Event) -> ClusterState:
+        """Something that people ask for: returns when it is stored, raises StoreError if not."""
+        if self._held is not None:
+            raise self._held
+        done: asyncio.Future[ClusterState] = self._loop.create_future()
+        self._waiting.append((event, done))
+        await self._inbox.put([])
+        return await done
+
+    def _seen(self, view: ev.EsView) -> None:
+        if not self._inbox.full():
+            self._inbox.put_nowait((ev.EsObserved(view.at, view), None))
+
+    def _addresses(self) -> list[str]:
+        return [record.seat.http_address for record in self.state.nodes.values()
+                if record.seat is not None and record.serving_since is not None]
+
+    # ------------------------------------------------------------------ turning
+
+    async def _run(self) -> None:
+        wake_at = 0.0
+        while True:
+            events, acknowledgements = await self._drain(wake_at)
+            commands = list(self._waiting)
+            self._waiting.clear()
+            offers = list(self._offers.values())
+            self._offers.clear()
+            try:
+                turn = await self._turn(events, commands, offers)
+            except EsaasError as error:
+                self._log.critical("cluster is held", error=str(error))
+                self.sentence = f"held: {error}"
+                self._held = error
+                _refuse([*commands, *self._waiting], error)
+                return
+            for _, done in commands:
+                if not done.done():
+                    done.set_result(self.state)
+            self._after(turn, acknowledgements)
+            wake_at = turn.decision.wake_at
+            if self.state.removed and await self._torn_down(turn):
+                await self._leave()
+                return
+
+    async def _drain(self, wake_at: float) -> tuple[list[ev.Event], list[Acknowledgement]]:
+        """Everything that waits; at the latest at ``wake_at`` with nothing."""
+        timeout_s = min(max(wake_at - time.time(), 0.0), LONGEST_SLEEP_S)
+        events: list[ev.Event] = []
+        acknowledgements: list[Acknowledgement] = []
+        try:
+            item = await asyncio.wait_for(
+                self._inbox.get(), timeout_s if math.isfinite(timeout_s) else None)
+        except TimeoutError:
+            return events, acknowledgements
+        while True:
+            self._sort(item, events, acknowledgements)
+            if self._inbox.empty():
+                return events, acknowledgements
+            item = self._inbox.get_nowait()
+
+    def _sort(self, item: Inbound, events: list[ev.Event],
+              acknowledgements: list[Acknowledgement]) -> None:
+        if isinstance(item, list):
+            self._offers.update((offer.id, offer) for offer in item)
+        elif isinstance(item, str):
+            self._offers.pop(item, None)            # rescinded before it was answered
+        else:
+            event, acknowledgement = item
+            events.append(event)
+            if acknowledgement is not None:
+                acknowledgements.append(acknowledgement)
+            if isinstance(event, (ev.Disconnected, ev.Registered)):
+                self._offers.clear()                # offers do not outlive a connection
+
+    async def _turn(self, events: list[ev.Event],
+                    commands: list[tuple[ev.Event, asyncio.Future[ClusterState]]],
+                    offers: list[Offer]) -> Turn:
+        """One turn; a store that is away is waited for, and meanwhile nothing is sent."""
+        self._failpoints.reach("drained")
+        while True:
+            now = time.time()
+            try:
+                everything = [*events, *(event for event, _ in commands)]
+                turn = self.cycle.turn(everything, offers, now)
+                self._failpoints.reach("committed")
+                return turn
+            except (LeaseLost, VersionConflict):
+                raise                       # somebody else decides for this cluster now
+            except StoreError as error:
+                self._log.error("store refuses, nothing is sent until it does", error=str(error))
+                self.sentence = f"held by store_writable: {error}"
+                _refuse(commands, error)
+                commands.clear()
+                await asyncio.sleep(STORE_RETRY_S)
+
+    def _after(self, turn: Turn, acknowledgements: list[Acknowledgement]) -> None:
+        """Send, then acknowledge."""
+        now = time.time()
+        self._failpoints.reach("before-send")
+        for operation in turn.operations:
+            self._send(operation)
+        self._failpoints.reach("sent")
+        if self.link is not None:
+            for acknowledgement in acknowledgements:
+                self.link.acknowledge(acknowledgement)
+        self._failpoints.reach("acknowledged")
+        for answer in turn.decision.answers:
+            self.answers.pop(answer.pool.agent_id, None)
+            self.answers[answer.pool.agent_id] = now, answer
+        while len(self.answers) > OFFER_MEMORY:
+            self.answers.pop(next(iter(self.answers)))
+        if turn.decision.sentence != self.sentence:
+            self.sentence = turn.decision.sentence
+            self._log.info("cycle", sentence=self.sentence)
+        self._busy = math.isfinite(turn.decision.wake_at) or not self._settled()
+        if self._busy:
+            self.watch.hurry()
+        for seq, told in turn.told:
+            self._on_told(self.name, seq, now, told)
+
+    def _settled(self) -> bool:
+        return all(self.state.is_ready(record) for record in self.state.nodes.values())
+
+    def _send(self, operation: Operation) -> None:
+        if isinstance(operation, Remember):
+            return
+        if isinstance(operation, MESOS_OPERATIONS):
+            if self.link is not None:
+                sent = self.link.send(operation)
+                if isinstance(operation, Teardown):
+                    self._teardown = sent
+            return
+        task = asyncio.create_task(self._act(operation))
+        self._actions.add(task)
+        task.add_done_callback(self._actions.discard)
+
+    async def _torn_down(self, turn: Turn) -> bool:
+        """Whether Mesos has taken the TEARDOWN, or does not know the framework any more."""
+        if self.state.link.error:
+            self._log.info("framework is gone from mesos", why=self.state.link.error)
+            return True
+        return self._teardown is not None and await asyncio.wrap_future(self._teardown)
+
+    async def _act(self, operation: Operation) -> None:
+        ok, message = await self.watch.act(operation)
+        action = type(operation).__name__
+        self._log.info("action on elasticsearch", action=action, ok=ok, result=message)
+        await self._inbox.put((ev.EsActed(time.time(), action, ok, message), None))
+
+    async def _leave(self) -> None:
+        """The framework is torn down: forget the cluster."""
+        if self.link is not None:
+            await asyncio.to_thread(self.link.stop)
+            self.link = None
+        self._tasks[1].cancel()
+        self.cycle.forget()
+        self._on_removed(self.name)

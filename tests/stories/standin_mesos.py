@@ -1,0 +1,301 @@
+"""A stand-in for a Mesos master and its agents, with executors that only pretend.
+
+Keeps the books as Mesos does: what is free, reserved, on a volume, in use or offered; operations of
+an ACCEPT happen in order and the rest of an ACCEPT fails when its offers are gone. Everything
+happens when a test says so, and calls can be lost.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from esaas.framework.core import events as ev
+from esaas.framework.core import operations as op
+from esaas.framework.core.facts import EsNode, EsView
+from esaas.framework.core.resources import Offer, Resource
+
+DEFAULT = (("cpus", 4.0), ("mem", 4096.0), ("disk", 20000.0))
+
+
+@dataclass
+class StandInTask:
+    task_id: str
+    agent_id: str
+    node: str
+    incarnation: int
+    roles: tuple[str, ...]
+    minimum_master_nodes: int
+    resources: list[Resource]
+    volume: str
+    state: str = "TASK_STAGING"
+    seeds: int = 0
+
+
+@dataclass
+class StandInAgent:
+    id: str
+    host: str
+    attributes: dict[str, str]
+    idle: list[Resource]
+    alive: bool = True
+
+
+@dataclass
+class StandInMesos:
+    agents: dict[str, StandInAgent] = field(default_factory=dict)
+    tasks: dict[str, StandInTask] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    offered: dict[str, tuple[str, list[Resource]]] = field(default_factory=dict)
+    refused_until: dict[str, float] = field(default_factory=dict)
+    suppressed: bool = False
+    registered: bool = False
+    torn_down: bool = False
+    outbox: list[ev.Event] = field(default_factory=list)
+    lose: Callable[[op.Operation], bool] = lambda operation: False
+    launches: list[str] = field(default_factory=list)
+    volumes_made: list[str] = field(default_factory=list)
+    volumes_destroyed: list[str] = field(default_factory=list)
+    persistent_mmn: int | None = None
+    template: int | None = None
+    _ids: Iterable[int] = field(default_factory=lambda: count(1))
+
+    def add_agent(self, number: int, rack: str | None = None, **more: float) -> StandInAgent:
+        """An agent with its own host, rack and ports."""
+        amounts = dict(DEFAULT) | more
+        low = 31000 + 100 * number
+        agent = StandInAgent(f"agent-id-{number}", f"agent-{number}",
+                             {"rack": rack or f"rack-{number}"},
+                             [Resource(name, amount) for name, amount in amounts.items()]
+                             + [Resource("ports", ranges=((low, low + 9),))])
+        self.agents[agent.id] = agent
+        return agent
+
+    # ------------------------------------------------------------- what we send
+
+    def send(self, operation: op.Operation, now: float) -> None:
+        """Carry one call out, unless it is lost."""
+        if self.lose(operation) or not self.registered:
+            return
+        if isinstance(operation, op.Accept):
+            self._accept(operation, now)
+        elif isinstance(operation, op.Decline):
+            for offer_id in operation.offer_ids:
+                if offer_id in self.offered:
+                    agent_id, resources = self.offered.pop(offer_id)
+                    self._give_back(agent_id, resources)
+                    self.refused_until[agent_id] = now + operation.refuse_s
+        elif isinstance(operation, op.Revive):
+            self.suppressed, self.refused_until = False, {}
+        elif isinstance(operation, op.Suppress):
+            self.suppressed = True
+        elif isinstance(operation, op.Kill):
+            self.end(operation.task_id, "TASK_KILLED", now)
+        elif isinstance(operation, op.Reconcile):
+            self._reconcile(operation, now)
+        elif isinstance(operation, op.SendSeeds):
+            task = self.tasks.get(operation.task_id)
+            if task is not None:
+                task.seeds = operation.seeds.generation
+                self.outbox.append(ev.SeedsWritten(now, task.node, operation.seeds.generation))
+        elif isinstance(operation, op.Teardown):
+            self.torn_down, self.registered = True, False
+            for task_id in list(self.tasks):
+                self.end(task_id, "TASK_KILLED", now)
+        elif isinstance(operation, op.SetMinimumMasterNodes):
+            self.persistent_mmn = operation.count
+        elif isinstance(operation, op.PutTemplate):
+            self.template = operation.replicas
+
+    def _accept(self, accept: op.Accept, now: float) -> None:
+        held: list[Resource] = []
+        valid = all(offer_id in self.offered for offer_id in accept.offer_ids)
+        for offer_id in accept.offer_ids:
+            if offer_id in self.offered:
+                held += self.offered.pop(offer_id)[1]
+        if not valid:
+            self._give_back(accept.agent_id, held)
+        for step in accept.steps:
+            if isinstance(step, op.Launch):
+                self._launch(step, accept.agent_id, held if valid else [], now)
+                continue
+            ok = valid and self._step(step, held)
+            self.outbox.append(ev.OperationUpdated(
+                now, step.operation_id, "OPERATION_FINISHED" if ok else "OPERATION_DROPPED"))
+        if valid:
+            self._give_back(accept.agent_id, held)
+            self.refused_until[accept.agent_id] = now + accept.refuse_s
+
+    def _step(self, step: op.OfferStep, held: list[Resource]) -> bool:
+        if isinstance(step, op.Reserve):
+            before = [replace(item, reservations=item.reservations[:-1])
+                      for item in step.resources]
+            return _swap(held, before, step.resources)
+        if isinstance(step, op.Create):
+            before = [replace(item, disk=_bare(item)) for item in step.volumes]
+            self.volumes_made += [item.disk.persistence_id for item in step.volumes]
+            return _swap(held, before, step.volumes)
+        if isinstance(step, op.Destroy):
+            after = [replace(item, disk=_bare(item)) for item in step.volumes]
+            self.volumes_destroyed += [item.disk.persistence_id for item in step.volumes]
+            return _swap(held, step.volumes, after)
+        assert isinstance(step, op.Unreserve)
+        after = [replace(item, reservations=item.reservations[:-1]) for item in step.resources]
+        return _swap(held, step.resources, after)
+
+    def _launch(self, launch: op.Launch, agent_id: str, held: list[Resource],
+                now: float) -> None:
+        wanted = [*launch.task_resources, *launch.executor_resources]
+        if not self.agents[agent_id].alive or not _take(held, wanted):
+            self.outbox.append(ev.TaskUpdated(now, launch.task_id, "TASK_DROPPED", agent_id))
+            return
+        volume = next(item.disk.persistence_id for item in wanted
+                      if item.disk and item.disk.persistence_id)
+        assert all(task.volume != volume for task in self.tasks.values()), (
+            f"two tasks on volume {volume}")
+        assert launch.task_id not in self.launches, f"{launch.task_id} was launched before"
+        self.launches.append(launch.task_id)
+        payload = launch.payload
+        self.tasks[launch.task_id] = StandInTask(
+            launch.task_id, agent_id, payload.node, payload.incarnation, payload.roles,
+            payload.minimum_master_nodes, wanted, volume, seeds=payload.seeds.generation)
+        self.tell(launch.task_id, "TASK_STARTING", now)
+
+    def _reconcile(self, operation: op.Reconcile, now: float) -> None:
+        asked = dict(operation.tasks) or {task_id: None for task_id in self.tasks}
+        for task_id, agent_id in asked.items():
+            if task_id in self.tasks:
+                self.tell(task_id, self.tasks[task_id].state, now)
+            else:
+                status = self.ended.get(task_id, "TASK_GONE")
+                self.outbox.append(ev.TaskUpdated(now, task_id, status, agent_id))
+
+    # ------------------------------------------------------------- what happens
+
+    def register(self, now: float) -> None:
+        """The scheduler subscribes, for the first time or again."""
+        assert not self.torn_down, "a framework that was torn down came back"
+        self.registered, self.suppressed = True, False
+        self.refused_until = {}
+        for agent_id, resources in self.offered.values():
+            self._give_back(agent_id, resources)
+        self.offered = {}
+        self.outbox = [ev.Registered(now, "framework-1")]
+
+    def make_offers(self, now: float) -> list[Offer]:
+        """Everything idle that is not refused, one offer per agent."""
+        found: list[Offer] = []
+        if self.suppressed or not self.registered:
+            return found
+        for agent in self.agents.values():
+            if not agent.alive or not agent.idle or self.refused_until.get(agent.id, 0) > now:
+                continue
+            offer_id = f"offer-{next(self._ids)}"
+            resources, agent.idle = agent.idle, []
+            self.offered[offer_id] = agent.id, list(resources)
+            found.append(Offer(offer_id, agent.id, agent.host, "127.0.0.1", agent.attributes,
+                               tuple(resources)))
+        return found
+
+    def tell(self, task_id: str, status: str, now: float) -> None:
+        """A status update of a task that lives."""
+        task = self.tasks[task_id]
+        task.state = status
+        facts = ev.NodeFacts(es_node_id=f"es-{task.volume}", pid=4000 + len(self.launches),
+                             version="6.8.23", serving=status == "TASK_RUNNING")
+        self.outbox.append(ev.TaskUpdated(now, task_id, status, task.agent_id, node=facts))
+
+    def progress(self, now: float) -> None:
+        """Every node that starts gets to serve."""
+        for task in list(self.tasks.values()):
+            if task.state != "TASK_RUNNING" and self.agents[task.agent_id].alive:
+                self.tell(task.task_id, "TASK_RUNNING", now)
+
+    def end(self, task_id: str, status: str, now: float) -> None:
+        """A task ends; its resources are idle again."""
+        task = self.tasks.pop(task_id, None)
+        if task is None:
+            self.outbox.append(ev.TaskUpdated(now, task_id, "TASK_GONE"))
+            return
+        self.ended[task_id] = status
+        self._give_back(task.agent_id, task.resources)
+        self.refused_until.pop(task.agent_id, None)     # more is idle than was refused
+        self.outbox.append(ev.TaskUpdated(now, task_id, status, task.agent_id))
+
+    def _give_back(self, agent_id: str, resources: Iterable[Resource]) -> None:
+        agent = self.agents[agent_id]
+        for resource in resources:
+            _merge(agent.idle, resource)
+
+    # ----------------------------------------------------------- elasticsearch
+
+    def look(self, now: float) -> EsView | None:
+        """What a cluster of the running tasks would say; None while it has no master."""
+        serving = {task.node: task for task in self.tasks.values()
+                   if task.state == "TASK_RUNNING" and self.agents[task.agent_id].alive}
+        masters = [task for task in serving.values() if "master" in task.roles]
+        needed = self.persistent_mmn or max(
+            (task.minimum_master_nodes for task in masters), default=1)
+        if not masters or len(masters) < needed:
+            return None
+        return EsView(now, "green", "uuid-1", {
+            name: EsNode(f"es-{task.volume}", name) for name, task in serving.items()},
+            master=masters[0].node, minimum_master_nodes=self.persistent_mmn,
+            template_replicas=self.template)
+
+    def reserved(self) -> list[Resource]:
+        """Everything that is reserved anywhere, in use or not."""
+        held = [item for agent in self.agents.values() for item in agent.idle]
+        held += [item for _, items in self.offered.values() for item in items]
+        held += [item for task in self.tasks.values() for item in task.resources]
+        return [item for item in held if item.reservations]
+
+
+def _bare(resource: Resource) -> None:
+    assert resource.disk is None or resource.disk.source_type is None
+    return None
+
+
+def _merge(idle: list[Resource], resource: Resource) -> None:
+    for index, other in enumerate(idle):
+        if (other.name, other.reservations, other.disk) == (
+                resource.name, resource.reservations, resource.disk):
+            if resource.disk is not None and resource.disk.persistence_id:
+                continue
+            idle[index] = replace(other, amount=round(other.amount + resource.amount, 3),
+                                  ranges=tuple(sorted({*other.ranges, *resource.ranges})))
+            return
+    idle.append(resource)
+
+
+def _take(held: list[Resource], wanted: Iterable[Resource]) -> bool:
+    """Take resources out of ``held``; all or nothing."""
+    left = list(held)
+    for resource in wanted:
+        for index, other in enumerate(left):
+            if (other.name, other.reservations, other.disk) != (
+                    resource.name, resource.reservations, resource.disk):
+                continue
+            ports = {port for begin, end in other.ranges for port in range(begin, end + 1)}
+            taken = {port for begin, end in resource.ranges for port in range(begin, end + 1)}
+            if other.amount + 0.0005 < resource.amount or not taken <= ports:
+                continue
+            amount = round(other.amount - resource.amount, 3)
+            ranges = tuple((port, port) for port in sorted(ports - taken))
+            if amount > 0 or ranges:
+                left[index] = replace(other, amount=amount, ranges=ranges)
+            else:
+                del left[index]
+            break
+        else:
+            return False
+    held[:] = left
+    return True
+
+
+def _swap(held: list[Resource], before: Iterable[Resource], after: Iterable[Resource]) -> bool:
+    if not _take(held, before):
+        return False
+    for resource in after:
+        _merge(held, resource)
+    return True
