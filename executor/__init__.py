@@ -1,0 +1,1 @@
+"""Runs and watches one Elasticsearch node on a Mesos agent."""

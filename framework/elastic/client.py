@@ -54,7 +54,8 @@ class EsClient:
         try:
             if self._old:
                 return await self._client.transport.perform_request(
-                    method, path, params=dict(params or {}), body=body)
+                    method, path, params=dict(params or {}), body=body,
+                    headers={"content-type": "application/json"} if body is not None else None)
             headers = {"accept": "application/json"}
             if body is not None:
                 headers["content-type"] = "application/json"

@@ -133,6 +133,8 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
             self._close()
             if self._subscribed:
                 failures = 0
+            if self._stopping:
+                return
             self._sink.disconnected(why)
             failures += 1
             self._pause(failures)

@@ -108,7 +108,7 @@ class MesosLink:
         elif kind == "error":
             self._deliver((ev.MesosRefused(now, str(body.get("message", ""))), None))
         elif kind == "failure":
-            self._log.warning("agent or executor failed", failure=dict(body))
+            self._log.info("agent or executor ended", failure=dict(body))
         elif kind not in ("heartbeat", "inverse_offers", "rescind_inverse_offer"):
             self._log.warning("unknown event of Mesos", kind=kind)
 
@@ -197,6 +197,7 @@ def _task_acknowledgement(status: Mapping[str, Any]) -> Acknowledgement | None:
 def _operation_acknowledgement(status: Mapping[str, Any]) -> Acknowledgement | None:
     if "uuid" not in status or "operation_id" not in status:
         return None
-    body = {key: status[key] for key in ("agent_id", "resource_provider_id", "uuid",
-                                         "operation_id") if key in status}
+    body = {key: status[key] for key in ("agent_id", "resource_provider_id", "operation_id")
+            if key in status}
+    body["uuid"] = status["uuid"]["value"]          # a message in the update, bytes in the call
     return Acknowledgement("ACKNOWLEDGE_OPERATION_STATUS", body)

@@ -286,5 +286,6 @@ class ClusterLoop:
             await asyncio.to_thread(self.link.stop)
             self.link = None
         self._tasks[1].cancel()
+        await asyncio.gather(self._tasks[1], return_exceptions=True)
         self.cycle.forget()
         self._on_removed(self.name)
