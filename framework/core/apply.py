@@ -65,8 +65,9 @@ def _refused(state: ClusterState, event: ev.MesosRefused) -> ClusterState:
 def _task_updated(state: ClusterState, event: ev.TaskUpdated) -> ClusterState:
     left = {key: tries for key, tries in state.link.unreconciled.items() if key != event.task_id}
     if len(left) != len(state.link.unreconciled):
-        done = {} if left else {"reconciled_at": event.at}
-        state = replace(state, link=replace(state.link, unreconciled=left, **done))
+        done_at = state.link.reconciled_at if left else event.at
+        state = replace(state, link=replace(state.link, unreconciled=left,
+                                            reconciled_at=done_at))
     record = state.by_task(event.task_id)
     if record is None:
         return _stranger(state, event)
@@ -86,7 +87,9 @@ def _stranger(state: ClusterState, event: ev.TaskUpdated) -> ClusterState:
 def _with_task(record: NodeRecord, event: ev.TaskUpdated) -> NodeRecord:
     told = event.node or ev.NodeFacts()
     message = told.reason or event.message
-    if event.status in STARTING or (event.status == "TASK_RUNNING" and not told.serving
+    # The master's own updates carry no word of the executor: what has served still does.
+    serving = told.serving or (event.node is None and record.serving_since is not None)
+    if event.status in STARTING or (event.status == "TASK_RUNNING" and not serving
                                     and record.state is not S.RUNNING):
         return _moved(record, Trigger.TASK_STARTING, event.at, seat_confirmed=True,
                       message=message or "Elasticsearch starts")
@@ -110,7 +113,8 @@ def _with_task(record: NodeRecord, event: ev.TaskUpdated) -> NodeRecord:
 def _ended(record: NodeRecord, event: ev.TaskUpdated, message: str) -> NodeRecord:
     failures = record.failures + 1
     if record.state is S.STOPPING:
-        return _moved(record, Trigger.TASK_ENDED, event.at, message="stopped", pid=None)
+        return _moved(record, Trigger.TASK_ENDED, event.at, message="stopped", pid=None,
+                      serving_since=None, operations=())
     changes: dict[str, Any] = {
         "failures": failures, "retry_at": event.at + backoff_s(failures), "pid": None,
         "serving_since": None,
@@ -206,7 +210,11 @@ def _seat_found(state: ClusterState, event: ev.SeatFound) -> ClusterState:
                    "its volume is offered again, so its task is gone"}
     seat = replace(event.seat, resources=known.resources)
     found = _moved(record, Trigger.SEAT_FOUND, event.at, seat=seat, seat_confirmed=True,
-                   operations=(), pid=None, **changes)
+                   operations=(), pid=None, serving_since=None, **changes)
+    # The offer is an answer, too: nobody needs to be asked about its task any more.
+    left = {key: tries for key, tries in state.link.unreconciled.items()
+            if key != state.task_id(record)}
+    state = replace(state, link=replace(state.link, unreconciled=left))
     return _reseeded(state.with_node(found))
 
 
@@ -240,6 +248,8 @@ def _retire_intended(state: ClusterState, event: ev.RetireIntended) -> ClusterSt
     changes: dict[str, Any] = {"retire": True, "message": event.why}
     if record.state in (S.STOPPED, S.RELEASING):
         return state.with_node(replace(record, **changes))
+    if record.state is S.DOWN:
+        changes["operations"] = ()              # it goes to STOPPED: nothing is on its way
     return _reseeded(state.with_node(_moved(record, Trigger.STOP, event.at, **changes)))
 
 

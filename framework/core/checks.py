@@ -6,7 +6,17 @@ from collections.abc import Iterator, Sequence
 from .errors import InvariantBroken
 from .events import ReleaseIntended
 from .facts import LABEL_NODE, LABEL_UID, ClusterState
-from .operations import Accept, Create, Destroy, Launch, Operation, Reserve, Teardown, Unreserve
+from .operations import (
+    Accept,
+    Create,
+    Decline,
+    Destroy,
+    Launch,
+    Operation,
+    Reserve,
+    Teardown,
+    Unreserve,
+)
 
 
 def breaches(state: ClusterState, operations: Sequence[Operation]) -> Iterator[str]:
@@ -15,12 +25,14 @@ def breaches(state: ClusterState, operations: Sequence[Operation]) -> Iterator[s
     for operation in operations:
         if isinstance(operation, Teardown) and (not state.deleting or state.nodes):
             yield "TEARDOWN of a framework that is not empty or not to be deleted"
-        if not isinstance(operation, Accept):
+        if not isinstance(operation, (Accept, Decline)):
             continue
         twice = answered & set(operation.offer_ids)
         if twice:
-            yield f"offers accepted twice: {', '.join(sorted(twice))}"
+            yield f"offers answered twice: {', '.join(sorted(twice))}"
         answered |= set(operation.offer_ids)
+        if isinstance(operation, Decline):
+            continue
         if not operation.intents:
             yield f"an ACCEPT on agent {operation.agent_id} that records no intent"
         yield from _accept(state, operation)

@@ -26,10 +26,10 @@ GRAMMAR = r"""
           | "(" either ")"
           | FIELD ":"? OPERATOR (":"? value)? -> rule
     ?value: QUOTED | WORD
-    _OR.4: /or\b/i
-    _AND.4: /and\b/i
-    _NOT.4: /not\b/i
-    OPERATOR.3: /(UNIQUE|CLUSTER|GROUP_BY|LIKE|UNLIKE|MAX_PER|IS)\b/i
+    _OR.4: /or(?![\w.@-])/i
+    _AND.4: /and(?![\w.@-])/i
+    _NOT.4: /not(?![\w.@-])/i
+    OPERATOR.3: /(UNIQUE|CLUSTER|GROUP_BY|LIKE|UNLIKE|MAX_PER|IS)(?![\w.@-])/i
     FIELD.1: /[A-Za-z_@][\w.@-]*/
     QUOTED: /"[^"]*"/ | /'[^']*'/
     WORD: /[^\s()"':][^\s()"']*/
@@ -144,7 +144,7 @@ Constraint = Rule | Joined | Negation
 class _Build(Transformer[Token, Constraint]):
     def rule(self, items: list[Token]) -> Rule:
         field, operator = str(items[0]), str(items[1]).upper()
-        value = str(items[2]).strip("\"'") if len(items) > 2 else None
+        value = _unquoted(items[2]) if len(items) > 2 else None
         return checked_rule(field, operator, value)
 
     def negation(self, items: list[Constraint]) -> Negation:
@@ -157,6 +157,19 @@ class _Build(Transformer[Token, Constraint]):
         return Joined("or", tuple(items))
 
 
+def _unquoted(token: Token) -> str:
+    return str(token)[1:-1] if token.type == "QUOTED" else str(token)
+
+
+def counts_peers(constraint: Constraint) -> bool:
+    """Whether the answer about an agent may change when a further node has been placed."""
+    if isinstance(constraint, Joined):
+        return any(counts_peers(part) for part in constraint.parts)
+    if isinstance(constraint, Negation):
+        return counts_peers(constraint.part)
+    return constraint.operator not in ("LIKE", "UNLIKE", "IS")
+
+
 def checked_rule(field: str, operator: str, value: str | None) -> Rule:
     """A rule whose operator and value fit; SpecError otherwise."""
     if operator not in _OPERATORS:
@@ -165,7 +178,7 @@ def checked_rule(field: str, operator: str, value: str | None) -> Rule:
         raise SpecError(f"{operator} needs a value, as in '{field} {operator} ...'")
     if operator == "UNIQUE" and value:
         raise SpecError(f"UNIQUE takes no value, found {value!r}")
-    if operator in NEEDS_NUMBER and value and not (value.isdigit() and int(value) > 0):
+    if operator in NEEDS_NUMBER and value and not re.fullmatch(r"[1-9][0-9]{0,8}", value):
         raise SpecError(f"{operator} needs a number above 0, found {value!r}")
     if operator in ("LIKE", "UNLIKE"):
         try:
@@ -191,14 +204,33 @@ def parse(text: str) -> Constraint:
             raise error.orig_exc from error
         raise
     except UnexpectedInput as error:
-        shown = error.get_context(text).rstrip()
-        raise SpecError(f"not a constraint, at column {error.column}:\n{shown}") from error
+        raise SpecError(_place_of(error, text)) from error
+    except RecursionError as error:
+        raise SpecError("not a constraint: nested too deeply") from error
     except LarkError as error:
         raise SpecError(f"not a constraint: {error}") from error
+
+
+def _place_of(error: UnexpectedInput, text: str) -> str:
+    """Where the text is wrong, with a picture of it and what could stand there."""
+    if error.column < 1:                                # the text ends too early
+        return f"not a constraint: {text!r} ends where more is expected"
+    found = f"not a constraint, at column {error.column}:\n{error.get_context(text).rstrip()}"
+    if "OPERATOR" in (getattr(error, "allowed", None) or getattr(error, "accepts", None) or ()):
+        found += f"\nhere stands an operator: {', '.join(_OPERATORS)}"
+    return found
 
 
 def from_lists(rules: Sequence[Sequence[str]]) -> str:
     """Marathon's list of lists as text of this grammar."""
     return " and ".join(
-        " ".join([str(rule[0]), str(rule[1])] + [f'"{value}"' for value in rule[2:3]])
+        " ".join([str(rule[0]), str(rule[1])] + [_quoted(str(value)) for value in rule[2:3]])
         for rule in rules)
+
+
+def _quoted(value: str) -> str:
+    if '"' not in value:
+        return f'"{value}"'
+    if "'" in value:
+        raise SpecError(f"a value cannot hold both kinds of quotes: {value}")
+    return f"'{value}'"

@@ -43,6 +43,7 @@ SILENT_S = 20.0                 # an ACCEPT without an outcome: ask Mesos about 
 RECONCILE_ALL_S = 900.0
 RECONCILE_MAX_S = 60.0
 STABLE_S = 60.0
+NEVER_WAS_S = 30.0             # stopped, and nothing of it was ever seen or offered
 SWEEP_S = 4.0                   # a few allocation rounds of the master: orphans would be offered
 TEARDOWN_AGAIN_S = 10.0
 
@@ -70,7 +71,8 @@ def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision
         _kill(draft)
         _tell_seeds(draft)
     _tend_elasticsearch(draft)
-    answer_offers(draft, offers)
+    if state.link.connected:        # offers do not outlive a connection: nothing to answer
+        answer_offers(draft, offers)
     _finish_releases(draft)
     if state.link.connected:
         _tell_needs(draft)
@@ -199,9 +201,18 @@ def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:
 
 
 def _finish_releases(draft: Draft) -> None:
-    """A node is gone when Mesos has confirmed that its volume and reservation are."""
+    """A node is gone when Mesos has confirmed that its volume and reservation are.
+
+    Of one whose ACCEPT never came about there is nothing to be offered again; should there be
+    after all, the sweep before the framework goes finds it as an orphan.
+    """
     for record in list(draft.state.nodes.values()):
-        if record.state is S.RELEASING:
+        if record.state is S.STOPPED and not record.seat_confirmed:
+            if draft.now - record.since >= NEVER_WAS_S and draft.state.link.connected:
+                draft.note(ev.NodeReleased(draft.now, record.name))
+            else:
+                draft.wake(record.since + NEVER_WAS_S)
+        elif record.state is S.RELEASING:
             if not record.operations:
                 draft.note(ev.NodeReleased(draft.now, record.name))
             else:

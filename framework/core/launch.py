@@ -31,6 +31,7 @@ def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> Launch
     formed = state.bootstrap.cluster_uuid is not None
     founders = () if formed or record.name not in state.bootstrap.masters else (
         state.bootstrap.masters)
+    settings = {**spec.settings, **group.settings}
     return LaunchPayload(
         cluster=spec.name, tenant=spec.tenant, node=record.name, incarnation=record.incarnation,
         launch=record.launch, version=spec.version,
@@ -38,8 +39,10 @@ def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> Launch
         sha256=distribution.sha256 if distribution else None,
         roles=group.roles, heap_mb=group.heap_mb,
         jvm_options=(*spec.jvm_options, *group.jvm_options),
-        settings=tuple(sorted({**spec.settings, **group.settings}.items())),
-        attributes=seat.attributes,
+        settings=tuple(sorted(settings.items())),
+        # The executor refuses one attribute said twice; what the spec says goes first.
+        attributes=tuple(item for item in seat.attributes
+                         if f"node.attr.{item[0]}" not in settings),
         awareness=(group.placement.spread_by,) if rack and group.placement.spread_by else (),
         bind_host=seat.ip, http_port=seat.http_port, transport_port=seat.transport_port,
         data_path=CONTAINER_PATH, seeds=state.seeds,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -25,20 +27,40 @@ from .errors import EsaasError, Fault
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$",
                             description="lower case letters, digits and dashes, at most 40")]
 Role = Literal["master", "data", "ingest"]
+
+
+def _plain(value: Any) -> Any:
+    """One fault for a bad value instead of one per type; only what every record can hold."""
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, (str, int, float, bool, type(None))):
+            raise ValueError("a setting is text, a number, true, false, null or a list of these, "
+                             f"found {type(item).__name__}")
+        if isinstance(item, (int, float)) and not (isfinite(item) and abs(item) < 2**63):
+            raise ValueError(f"a number too large for a setting: {item}")
+    return value
+
+
 Scalar = str | int | float | bool | None
-SettingValue = Scalar | list[Scalar]
+SettingValue = Annotated[Scalar | list[Scalar], BeforeValidator(_plain)]
 
 MAX_HEAP_MB = 31 * 1024         # above it the JVM loses compressed object pointers
 MIN_HEAP_MB = 128
 EXECUTOR_CPUS = 0.1             # what the executor itself takes, beside the node's task
 EXECUTOR_MEM_MB = 64
+MAX_SIZE_MB = 2**40             # an exabyte: any record can hold the number
 SUPPORTED_MAJORS = (6, 7, 8, 9)
+OLDEST_MINOR = {6: 8}           # of a major; the executor has no dialect for older ones
 # Set by the scheduler or the executor; a spec that names one of them would break the cluster.
+# All that the executor refuses (executor/dialect.py; a contract test compares the two), and the
+# gateway settings, which follow the number of nodes.
 RESERVED_SETTINGS = (
-    r"cluster\.name", r"node\.(name|roles|master|data|ingest)", r"path\.(data|logs|conf)",
-    r"network\.host", r"http\.port", r"transport\.(tcp\.)?port", r"discovery\..*",
-    r"cluster\.initial_master_nodes", r"gateway\.(expected|recover_after).*")
-_RESERVED = re.compile("|".join(f"(?:{pattern})" for pattern in RESERVED_SETTINGS))
+    r"cluster\.(name|initial_master_nodes)",
+    r"node\.(name|roles|master|data|ingest|voting_only)", r"path\.(data|logs|conf|home)",
+    r"network\.(host|bind_host)", r"http\.(host|bind_host|port)",
+    r"transport\.(?!compress|tcp\.compress|ping_schedule|tracer\.|connections_per_node\.).*",
+    r"discovery\.(?!initial_state_timeout|zen\.(fd\.|publish_timeout|commit_timeout)).*",
+    r"gateway\.(expected|recover_after).*")
+_RESERVED = re.compile(rf"(?:{'|'.join(RESERVED_SETTINGS)})(?:\.\d+)?")   # key.0: of a list
 
 
 class _Model(BaseModel):
@@ -96,8 +118,8 @@ class NodeGroup(_Model):
     count: int = Field(ge=0, le=1000)
     roles: tuple[Role, ...] = ("master", "data", "ingest")
     cpus: float = Field(1.0, gt=0, le=256)
-    mem_mb: int = Field(2048, ge=256)
-    disk_mb: int = Field(10240, ge=64)
+    mem_mb: int = Field(2048, ge=256, le=MAX_SIZE_MB)
+    disk_mb: int = Field(10240, ge=64, le=MAX_SIZE_MB)
     disk_type: Literal["ROOT", "PATH", "MOUNT"] = "ROOT"
     heap: Heap = Heap()
     placement: Placement = Placement()
@@ -136,6 +158,10 @@ class NodeGroup(_Model):
                              f"less than {MIN_HEAP_MB}")
         if self.heap_mb >= self.mem_mb:
             raise ValueError(f"a heap of {self.heap_mb} MB needs more than mem_mb {self.mem_mb}")
+        spread = f"node.attr.{self.placement.spread_by}"
+        if spread in self.settings:
+            raise ValueError(f"settings: {spread} is the agents' own attribute, which the nodes "
+                             "are spread over")
         return self
 
 
@@ -144,7 +170,7 @@ class ClusterSpec(_Model):
 
     name: Name
     tenant: Name
-    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", examples=["6.8.23"])
+    version: str = Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,5}){2}$", examples=["6.8.23"])
     distribution: Distribution | None = None
     groups: tuple[NodeGroup, ...]
     default_replicas: int = Field(1, ge=1, le=20, description="of new indices")
@@ -198,9 +224,10 @@ class ClusterSpec(_Model):
     @field_validator("version")
     @classmethod
     def _version(cls, value: str) -> str:
-        if int(value.split(".")[0]) not in SUPPORTED_MAJORS:
+        major, minor, _ = map(int, value.split("."))
+        if major not in SUPPORTED_MAJORS or minor < OLDEST_MINOR.get(major, 0):
             raise ValueError(f"Elasticsearch {value} is not supported; majors: "
-                             + ", ".join(map(str, SUPPORTED_MAJORS)))
+                             + ", ".join(map(str, SUPPORTED_MAJORS)) + ", from 6.8 on")
         return value
 
     @field_validator("groups")
@@ -239,7 +266,7 @@ def checked_settings(settings: dict[str, SettingValue]) -> dict[str, SettingValu
     taken = sorted(key for key in settings if _RESERVED.fullmatch(key))
     if taken:
         raise ValueError(f"set by the service itself, not by a spec: {', '.join(taken)}")
-    odd = sorted(key for key in settings if not re.fullmatch(r"[a-zA-Z][\w.*-]*", key))
+    odd = sorted(key for key in settings if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.*-]*", key))
     if odd:
         raise ValueError(f"not names of settings: {', '.join(odd)}")
     return settings
@@ -248,7 +275,7 @@ def checked_settings(settings: dict[str, SettingValue]) -> dict[str, SettingValu
 def checked_jvm_options(options: tuple[str, ...]) -> tuple[str, ...]:
     """Options of the JVM, one a line, without the heap; ValueError otherwise."""
     for option in options:
-        if not option.startswith("-") or "\n" in option:
+        if not re.fullmatch(r"-\S[^\r\n]*", option):
             raise ValueError(f"not an option of the JVM: {option!r}")
         if option.startswith(("-Xms", "-Xmx")):
             raise ValueError(f"{option}: the heap follows mem_mb and heap, set it there")
@@ -282,6 +309,6 @@ def parse_text(text: str) -> ClusterSpec:
     """A spec from YAML or JSON text; SpecFaults otherwise."""
     try:
         body = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecFaults([Fault("(body)", f"neither YAML nor JSON: {error}", "syntax")]) from error
     return parse_spec(body)

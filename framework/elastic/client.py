@@ -69,7 +69,12 @@ class EsClient:
             raise EsUnavailable(f"{method} {path}: {error}", status) from error
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, those to nodes that did not answer too."""
+        if self._old:
+            # The client of 7 forgets to close what it has put aside as dead.
+            pool = self._client.transport.connection_pool
+            for _ in self.addresses:
+                pool.resurrect(force=True)
         await self._client.close()
 
 

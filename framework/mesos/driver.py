@@ -74,6 +74,10 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
     framework is never torn down but by ``teardown``.
     """
 
+    # Attributes of pymesos, which has no types.
+    stream_id: str | None
+    _wakeup_fds: tuple[int, int] | None
+
     def __init__(self, sink: Sink, framework: dict[str, Any], master: str,
                  principal: str | None = None, secret: str | None = None) -> None:
         super().__init__(None, framework, master, use_addict=False,
@@ -81,6 +85,7 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
                          failover=True)
         self._sink = sink
         self._wake = threading.Condition()
+        self._configured: str | None = None     # the first address: of no use with a detector
         self._target: str | None = None
         self._socket: socket.socket | None = None
         self._stopping = False
@@ -92,6 +97,8 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
     def change_master(self, master: str | None) -> None:
         """Called by the detector, or by a redirect: follow the leading master."""
         with self._wake:
+            if self._configured is None:
+                self._configured = master
             changed, self._target = master != self._target, master
             self._wake.notify_all()
         if changed:
@@ -104,6 +111,15 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
             self._wake.notify_all()
         self._interrupt()
         super().stop(failover=True)
+
+    def reconnect(self) -> None:
+        """Open the stream again: the master then takes back every offer it has made."""
+        self._interrupt()
+
+    def _close(self) -> None:
+        """Under the lock of the calls: closed below a call, a connection fails in odd ways."""
+        with self._lock:
+            super()._close()
 
     def _interrupt(self) -> None:
         found = self._socket
@@ -152,8 +168,18 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
         except TimeoutError:
             return f"no heartbeat from {master} for {self._watchdog_s:.0f} s"
         except (OSError, HTTPException, FramingError, ValueError) as error:
+            self._fall_back(master)
             return f"{master}: {error or type(error).__name__}"
+        except (AttributeError, KeyError, TypeError) as error:      # valid JSON, but no event
+            log.exception("stream cannot be read", master=master)
+            return f"{master}: {error!r}"
         return f"{master} ended the stream"
+
+    def _fall_back(self, master: str) -> None:
+        """Without a detector: a master that we were sent to and that is away leads no more."""
+        with self._wake:
+            if self.detector is None and not self._subscribed and self._target == master:
+                self._target = self._configured or master
 
     def _await_master(self) -> str | None:
         with self._wake:
@@ -182,10 +208,10 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
             try:
                 connection.settimeout(self._watchdog_s)
                 connection.sendall(self.gen_request())
-                response = HTTPResponse(connection, method="POST")
-                response.begin()
-                self._check(response)
-                self._read(connection, response)
+                with HTTPResponse(connection, method="POST") as response:
+                    response.begin()
+                    self._check(response)
+                    self._read(connection, response)
             finally:
                 self._socket = None
 

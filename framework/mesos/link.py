@@ -29,7 +29,7 @@ from ..core.operations import (
 )
 from ..core.resources import Offer
 from . import translate
-from .driver import EdgeDriver
+from .driver import EdgeDriver, NotConnected
 
 log = structlog.get_logger(__name__)
 
@@ -140,6 +140,8 @@ class MesosLink:
             self._call(operation)
         except (EsaasError, OSError) as error:
             self._log.warning("call to Mesos failed", call=what, error=str(error))
+            if isinstance(operation, (Accept, Decline)) and not isinstance(error, NotConnected):
+                self._driver.reconnect()        # or its offers would stay with us, unanswered
             self._deliver((ev.SendFailed(time.time(), what), None))
             return False
         return True

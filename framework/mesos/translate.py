@@ -96,7 +96,7 @@ def attribute_in(raw: Mapping[str, Any]) -> str:
     if "text" in raw:
         return str(raw["text"].get("value", ""))
     if "scalar" in raw:
-        return f"{raw['scalar'].get('value', 0):g}"
+        return f"{raw['scalar'].get('value', 0):.15g}"
     if "ranges" in raw:
         return ",".join(f"{item['begin']}-{item['end']}"
                         for item in raw["ranges"].get("range", ()))

@@ -21,7 +21,7 @@ import structlog
 from ..core import events as ev
 from ..core.draft import AgentAnswer
 from ..core.errors import EsaasError
-from ..core.facts import ClusterState
+from ..core.facts import ClusterState, EsView
 from ..core.operations import Operation, Remember, Teardown
 from ..core.resources import Offer
 from ..elastic.watch import Watch
@@ -72,12 +72,13 @@ def _refuse(commands: list[tuple[ev.Event, asyncio.Future[ClusterState]]],
 class ClusterLoop:
     """Runs one cluster; made, started and stopped on the event loop of the process.
 
-    ``on_told`` gets every line of its history, ``on_removed`` is called when nothing is left.
+    ``on_told`` gets every line of its history, ``on_changed`` is called after a turn in which
+    Elasticsearch was seen or the sentence changed, ``on_removed`` when nothing is left.
     """
 
     def __init__(self, cycle: Cycle, failpoints: Failpoints, observe_busy_s: float,
                  observe_idle_s: float, on_told: Callable[[str, int, float, Told], None],
-                 on_removed: Callable[[str], None]) -> None:
+                 on_changed: Callable[[str], None], on_removed: Callable[[str], None]) -> None:
         self.cycle = cycle
         self.name = cycle.state.identity.name
         self.link: Link | None = None
@@ -89,12 +90,13 @@ class ClusterLoop:
         self._waiting: deque[tuple[ev.Event, asyncio.Future[ClusterState]]] = deque()
         self._offers: dict[str, Offer] = {}
         self._failpoints = failpoints
-        self._on_told, self._on_removed = on_told, on_removed
+        self._on_told, self._on_changed, self._on_removed = on_told, on_changed, on_removed
         self._tasks: list[asyncio.Task[None]] = []
         self._actions: set[asyncio.Task[None]] = set()
         self._busy = True
         self._teardown: Future[bool] | None = None
         self._held: EsaasError | None = None
+        self._shown_view: EsView | None = None
         self.changing = asyncio.Lock()          # one change by people at a time
         self.watch = Watch(self.name, cycle.state.spec.major, self._addresses,
                            lambda: self._busy, self._seen, observe_busy_s, observe_idle_s)
@@ -140,7 +142,7 @@ class ClusterLoop:
         await self._inbox.put([])
         return await done
 
-    def _seen(self, view: ev.EsView) -> None:
+    def _seen(self, view: EsView) -> None:
         if not self._inbox.full():
             self._inbox.put_nowait((ev.EsObserved(view.at, view), None))
 
@@ -242,6 +244,9 @@ class ClusterLoop:
             self.answers[answer.pool.agent_id] = now, answer
         while len(self.answers) > OFFER_MEMORY:
             self.answers.pop(next(iter(self.answers)))
+        view, self._shown_view = self._shown_view, self.state.es
+        if view is not self._shown_view or turn.decision.sentence != self.sentence:
+            self._on_changed(self.name)
         if turn.decision.sentence != self.sentence:
             self.sentence = turn.decision.sentence
             self._log.info("cycle", sentence=self.sentence)

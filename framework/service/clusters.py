@@ -92,7 +92,7 @@ class Clusters:
     def _run(self, cycle: Cycle) -> ClusterLoop:
         settings, identity = self.settings, cycle.state.identity
         loop = ClusterLoop(cycle, self._failpoints, settings.observe_busy_s,
-                           settings.observe_idle_s, self._told, self._removed)
+                           settings.observe_idle_s, self._told, self._changed, self._removed)
         credentials = settings.credentials_of(identity.tenant)
         framework = framework_info(identity, settings.failover_timeout_s, settings.executor_user,
                                    f"{self._base_url}/clusters/{identity.name}")
@@ -181,13 +181,19 @@ class Clusters:
             del self._watchers[queue]
 
     def _told(self, name: str, seq: int, at: float, told: Told) -> None:
-        log.info(told.message, cluster=name, kind=told.kind, node=told.node, level=told.level)
+        write = {"warning": log.warning, "error": log.error}.get(told.level, log.info)
+        write("history", cluster=name, kind=told.kind, node=told.node, message=told.message)
         if not self._watchers:
             return
         event = EventView(seq=seq, at=at, cluster=name, kind=told.kind, level=told.level,
                           node=told.node, message=told.message, details=told.details)
         loop = self._loops.get(name)
         self._broadcast(name, event, *([self._summary(loop)] if loop is not None else []))
+
+    def _changed(self, name: str) -> None:
+        """A new look at a cluster: open pages show it."""
+        if self._watchers and name in self._loops:
+            self._broadcast(name, self._summary(self._loops[name]))
 
     def _broadcast(self, name: str, *items: EventView | ClusterSummary) -> None:
         for queue, wanted in self._watchers.items():
@@ -213,8 +219,12 @@ class Clusters:
                 return Accepted(cluster=spec.name, revision=1, changed=True,
                                 message="this spec can be carried out; nothing was changed")
             credentials = self.settings.credentials_of(spec.tenant)
-            identity = Identity(spec.name, spec.tenant, uuid.uuid4().hex[:12], time.time(),
-                                credentials.principal if credentials else None)
+            uid = uuid.uuid4().hex[:12]
+            # Chosen and stored before Mesos hears of it: a crash between registering and storing
+            # would leave a framework behind (docs/adr/0006-framework-id.md).
+            identity = Identity(spec.name, spec.tenant, uid, time.time(),
+                                credentials.principal if credentials else None,
+                                f"esaas-{spec.name}-{uid}")
             try:
                 lease = self._store.acquire(spec.name, self._instance)
                 cycle = Cycle.create(self._store, lease, founded(identity, spec), time.time())

@@ -9,9 +9,11 @@ import fcntl
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .contract import (
     MAX_RECORD_BYTES,
@@ -50,15 +52,18 @@ class SqliteStore:
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._lock_file = open(directory / "store.lock", "a+")  # noqa: SIM115 - held for life
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock_file = open(directory / "store.lock", "a+")  # noqa: SIM115 - held for life
+        except OSError as error:
+            raise StoreError(f"cannot open {directory}: {error}") from error
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock_file.close()
             raise StoreBusy(f"another esaas serve uses {directory}") from error
         self._mutex = threading.RLock()
-        self._since_trim = 0
+        self._since_trim: Counter[str] = Counter()
         path = directory / "esaas.sqlite3"
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -85,8 +90,16 @@ class SqliteStore:
                 raise
 
     def _rollback(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        with suppress(sqlite3.Error):           # the file is closed, or SQLite did it already
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _select(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with self._mutex:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise StoreError(f"the store cannot be read: {error}") from error
 
     def acquire(self, name: str, owner: str) -> Lease:
         """Take over the lease: the file's lock has shown that no other process lives."""
@@ -106,10 +119,9 @@ class SqliteStore:
     def read(self, prefix: str) -> Mapping[str, Stored]:
         """All records under ``prefix/``."""
         low = prefix.rstrip("/") + "/"
-        with self._mutex:
-            rows = self._db.execute(
-                "SELECT path, version, data FROM records WHERE path >= ? AND path < ?",
-                (low, low[:-1] + "0")).fetchall()      # '0' is the character after '/'
+        rows = self._select(
+            "SELECT path, version, data FROM records WHERE path >= ? AND path < ?",
+            (low, low[:-1] + "0"))                      # '0' is the character after '/'
         return {path: Stored(bytes(data), version) for path, version, data in rows}
 
     def write(self, lease: Lease, changes: Sequence[Put | Delete],
@@ -135,9 +147,9 @@ class SqliteStore:
         return Written(versions, last_seq)
 
     def _trim(self, db: sqlite3.Connection, name: str, added: int) -> None:
-        self._since_trim += added
-        if self._since_trim >= _TRIM_EVERY:
-            self._since_trim = 0
+        self._since_trim[name] += added
+        if self._since_trim[name] >= _TRIM_EVERY:
+            del self._since_trim[name]
             db.execute("DELETE FROM journal WHERE name = ?1 AND seq < (SELECT seq FROM journal "
                        "WHERE name = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
                        (name, JOURNAL_KEEP))
@@ -153,11 +165,9 @@ class SqliteStore:
                 where.append(f"{column} = ?")
                 arguments.append(value)
         order = "ASC" if after else "DESC"
-        with self._mutex:
-            rows = self._db.execute(
-                f"SELECT name, at, stream, kind, body, seq FROM journal "
-                f"WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?",
-                (*arguments, limit)).fetchall()
+        rows = self._select(
+            f"SELECT name, at, stream, kind, body, seq FROM journal "
+            f"WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?", (*arguments, limit))
         found = [(row[0], Entry(row[1], row[2], row[3], bytes(row[4]), row[5])) for row in rows]
         return found if after else found[::-1]
 

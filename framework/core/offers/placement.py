@@ -12,9 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..constraints import Agent
+from ..constraints import Agent, counts_peers, parse
 from ..facts import ClusterState, NodeRecord, NodeResources, Seat
-from ..resources import Resource
+from ..resources import EPSILON, Resource
 from ..spec import NodeGroup
 from .outcome import Outcome
 from .pool import Pool, take_disk, take_ports, take_scalar
@@ -67,13 +67,16 @@ class Search:
         """The best agent that passes all stages; None when none does."""
         aside: list[str] = []
         chosen = None
+        text = demand.group.placement.constraints
+        again = text is not None and counts_peers(parse(text))
         while chosen is None and (agent_id := queue.pop()) is not None:
             outcome = evaluate(demand, self.pools[agent_id])
             if outcome.ok:
                 chosen = agent_id
                 continue
-            self.refusals[agent_id].append(outcome)
-            if outcome.parts[-1].stage == "constraints":
+            self.refusals[agent_id] = [other for other in self.refusals[agent_id]
+                                       if other.stage != outcome.stage] + [outcome]
+            if again and outcome.parts[-1].stage == "constraints":
                 aside.append(agent_id)
         for agent_id in aside:
             queue.push(agent_id)
@@ -155,7 +158,7 @@ def offered_seat(pool: Pool, record: NodeRecord,
     if record.seat is None:
         return seat
     old = record.seat
-    if {old.http_port, old.transport_port} - set(ports) or (cpus, mem_mb) < (
-            old.resources.cpus, old.resources.mem_mb):
+    if ({old.http_port, old.transport_port} - set(ports)
+            or cpus + EPSILON < old.resources.cpus or mem_mb < old.resources.mem_mb):
         return None                     # only a part of it is offered yet; the rest will come
     return replace(seat, http_port=old.http_port, transport_port=old.transport_port)

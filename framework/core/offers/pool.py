@@ -84,7 +84,8 @@ def _pool(offers: list[Offer], role: str, uid: str) -> Pool:
         for resource in offer.resources:
             labels = resource.labels
             if labels.get(LABEL_UID) == uid:
-                key = labels.get(LABEL_NODE, ""), int(labels.get(LABEL_INCARNATION, "0"))
+                count = labels.get(LABEL_INCARNATION, "")
+                key = labels.get(LABEL_NODE, ""), int(count) if count.isdecimal() else 0
                 ours.setdefault(key, []).append(resource)
             elif usable(resource, role):
                 free.append(resource)
@@ -98,15 +99,15 @@ def usable(resource: Resource, role: str) -> bool:
     """Whether a resource may become part of a node.
 
     Not what is shared or revocable, not another's volume, and no dynamic reservation that
-    somebody has labelled for a purpose of his own.
+    somebody has labelled for a purpose of his own. A reservation for our very role cannot be
+    refined either: Mesos wants a strict subrole each time (``Resources::validate``).
     """
     if resource.opaque or (resource.disk is not None and resource.disk.persistence_id):
         return False
     if not resource.reservations:
         return True
     innermost = resource.reservations[-1]
-    ours = innermost.role == role or role.startswith(innermost.role + "/")
-    return ours and not innermost.labels
+    return role.startswith(innermost.role + "/") and not innermost.labels
 
 
 def take_scalar(free: Sequence[Resource], name: str, amount: float) -> list[Resource]:

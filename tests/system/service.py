@@ -1,0 +1,174 @@
+"""A real ``esaas serve`` process, and what a test wants of it and of the clusters behind it."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from esaas.framework.client import Client, ClientError
+from esaas.local.datacentre import DataCentre
+from esaas.local.fetch.elasticsearch import catalog, fetch_elasticsearch
+from esaas.local.settings import Settings
+
+PATIENCE_S = 240.0                  # machines are shared and noisy
+POLL_S = 0.25
+
+
+def wait_for(what: str, found: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Poll until something true is found, and give it; AssertionError with the last answer."""
+    until = time.monotonic() + patience_s
+    last: Any = None
+    while time.monotonic() < until:
+        try:
+            last = found()
+            if last:
+                return last
+        except (ClientError, OSError, KeyError) as error:
+            last = error
+        time.sleep(POLL_S)          # a poll's pause, not a synchronisation
+    raise AssertionError(f"waited {patience_s:.0f} s for {what}; last: {last!r}")
+
+
+def spec(name: str, tenant: str, count: int = 3, **more: Any) -> dict[str, Any]:
+    """A small cluster whose nodes are master and data."""
+    group = {"name": "node", "count": count, "roles": ["master", "data"], "cpus": 0.5,
+             "mem_mb": 768, "disk_mb": 2000, "heap": {"mb": 256}}
+    return {"name": name, "tenant": tenant, "version": "6.8.23", "groups": [group]} | more
+
+
+class Service:
+    """One service process after another, on one state directory."""
+
+    def __init__(self, box: DataCentre, directory: Path, tenants: tuple[str, ...],
+                 versions: tuple[str, ...] = ("6.8.23",)) -> None:
+        self.box, self.directory = box, directory
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = directory / "serve.log"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.credentials = directory / "credentials.json"
+        self.credentials.write_text(json.dumps({
+            tenant: {"principal": tenant, "secret": box.secret(tenant)} for tenant in tenants}))
+        self.credentials.chmod(0o600)
+        cache = Settings.load().cache
+        for version in versions:
+            fetch_elasticsearch(cache, version)
+        self.distributions = directory / "distributions.json"
+        self.distributions.write_text(json.dumps(catalog(cache)))
+
+    def start(self, failpoint: str | None = None, port: int = 0) -> Service:
+        """Start and wait until it serves, or has died at its failpoint."""
+        ready = self.directory / "ready.json"
+        ready.unlink(missing_ok=True)
+        command = [
+            sys.executable, "-c", "from esaas.framework.cli import main; main()", "serve",
+            "--mesos-master", self.box.master_address, "--state-dir",
+            str(self.directory / "state"), "--port", str(port or self.port),
+            "--executor-user", self.box.executor_user, "--mesos-credentials",
+            str(self.credentials), "--distributions", str(self.distributions),
+            "--ready-file", str(ready), "--log-json"]
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith("ESAAS_")}
+        if failpoint:
+            environment["ESAAS_FAILPOINT"] = failpoint
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, start_new_session=True)
+        wait_for("the service to be ready", lambda: ready.exists() or self.dead())
+        if ready.exists():
+            self.url = json.loads(ready.read_text())["url"]
+        return self
+
+    url = ""
+
+    @property
+    def port(self) -> int:
+        """The port of the process before, so that agents still find the executor's file."""
+        return int(self.url.rstrip("/").rpartition(":")[2]) if self.url else 0
+
+    @property
+    def client(self) -> Client:
+        """A client of the present process."""
+        return Client(self.url)
+
+    def dead(self) -> bool:
+        """Whether the process has ended."""
+        return self.process is None or self.process.poll() is not None
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    # ----------------------------------------------------------------- clusters
+
+    def show(self, name: str) -> dict[str, Any]:
+        """A cluster's detail."""
+        found: dict[str, Any] = self.client.get(f"/v1/clusters/{name}")
+        return found
+
+    def nodes(self, name: str) -> dict[str, dict[str, Any]]:
+        """A cluster's nodes by name."""
+        return {node["name"]: node for node in self.show(name)["nodes"]}
+
+    def green(self, name: str, nodes: int) -> dict[str, Any]:
+        """Wait until all nodes are members, the plan is done and health is green."""
+        def done() -> dict[str, Any] | None:
+            detail = self.show(name)
+            ready = [node for node in detail["nodes"] if node["state"] == "ready"]
+            return detail if (len(ready) == nodes and detail["health"] == "green"
+                              and detail["plan"]["status"] == "done") else None
+        try:
+            found: dict[str, Any] = wait_for(f"{name} to be green with {nodes} nodes", done)
+            return found
+        except AssertionError as error:
+            detail = self.show(name)
+            raise AssertionError(f"{error}\n{detail['summary']}\n" + "\n".join(
+                str(node) for node in detail["nodes"])) from error
+
+    def es(self, name: str, path: str, method: str = "GET", body: Any = None) -> Any:
+        """One request to the first ready node of a cluster."""
+        url = self.show(name)["endpoints"]["http"][0]
+        return es_request(url, path, method, body)
+
+
+def es_request(url: str, path: str, method: str = "GET", body: Any = None) -> Any:
+    """One request to Elasticsearch; a text body is sent as a bulk."""
+    data = None
+    if body is not None:
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
+    request = urllib.request.Request(url + path, data=data, method=method,
+                                     headers={"Content-Type": kind})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=60) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def index_documents(service: Service, name: str, count: int, index: str = "notes") -> None:
+    """Index so many numbered documents and wait until they can be found."""
+    lines = []
+    for number in range(count):
+        lines += [json.dumps({"index": {"_index": index, "_type": "_doc", "_id": str(number)}}),
+                  json.dumps({"number": number})]
+    answer = service.es(name, "/_bulk?refresh=wait_for", "POST", "\n".join(lines) + "\n")
+    assert not answer["errors"], answer
+
+
+def count_documents(service: Service, name: str, index: str = "notes") -> int:
+    """How many documents can be found."""
+    return int(service.es(name, f"/{index}/_count")["count"])

@@ -1,0 +1,185 @@
+"""The life of a real cluster, told in order: each test goes on where the one before ended."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import psutil
+import pytest
+
+from esaas.framework.client import Refused
+from esaas.local import master_api
+from esaas.local.datacentre import DataCentre
+
+from .service import Service, count_documents, index_documents, spec, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+DOCUMENTS = 1000
+
+
+def framework_of(box: DataCentre, name: str) -> dict[str, Any]:
+    """What the master says of a cluster's framework."""
+    [found] = [item for item in box.master_state()["frameworks"] if item["name"] == name]
+    return found
+
+
+def reserved_by_role(box: DataCentre) -> dict[str, list[dict[str, Any]]]:
+    """All reserved resources of all agents, by role."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for agent in master_api.get(f"{box.master_url}/slaves")["slaves"]:
+        for role, items in (agent.get("reserved_resources_full") or {}).items():
+            found.setdefault(role, []).extend(items)
+    return found
+
+
+def volumes(box: DataCentre, role: str) -> list[str]:
+    """Ids of all persistent volumes of a role."""
+    return sorted(item["disk"]["persistence"]["id"]
+                  for item in reserved_by_role(box).get(role, ())
+                  if "persistence" in item.get("disk", {}))
+
+
+def test_a_spec_becomes_a_green_cluster(box: DataCentre, service: Service) -> None:
+    accepted = service.client.post("/v1/clusters", spec("demo", "demo"))
+    assert accepted["revision"] == 1 and accepted["changed"]
+    detail = service.green("demo", 3)
+    assert len({node["host"] for node in detail["nodes"]}) == 3
+    assert len({node["rack"] for node in detail["nodes"]}) == 3
+    again = service.client.post("/v1/clusters", spec("demo", "demo"))
+    assert not again["changed"]
+
+
+def test_the_master_knows_the_framework_as_it_should(box: DataCentre, service: Service) -> None:
+    framework = framework_of(box, "esaas/demo/demo")
+    assert framework["roles"] == ["demo/demo"]
+    assert framework["principal"] == "demo"
+    assert framework["checkpoint"] is True
+    assert framework["failover_timeout"] >= 7 * 86400
+    assert {"MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE"} <= set(
+        framework["capabilities"])
+    assert "GPU_RESOURCES" not in framework["capabilities"]
+    assert framework["id"] == service.show("demo")["framework_id"]
+    assert len(framework["tasks"]) == 3
+    assert list(reserved_by_role(box)) == ["demo/demo"]
+    for item in reserved_by_role(box)["demo/demo"]:
+        labels = {label["key"]: label["value"]
+                  for label in item["reservations"][-1]["labels"]["labels"]}
+        assert labels["esaas.cluster"] == "demo" and labels["esaas.node"].startswith("node-")
+        assert labels["esaas.incarnation"] == "1"
+    assert len(volumes(box, "demo/demo")) == 3
+
+
+def test_elasticsearch_is_set_up_as_wanted(service: Service) -> None:
+    settings = service.es("demo", "/_cluster/settings?flat_settings=true&include_defaults=true")
+    assert settings["persistent"]["discovery.zen.minimum_master_nodes"] == "2"
+    info = service.es("demo", "/_nodes/settings,jvm,process?flat_settings=true")
+    for node in info["nodes"].values():
+        given = node["settings"]
+        assert given["node.attr.rack"].startswith("rack-")
+        assert given["cluster.routing.allocation.awareness.attributes"] == ["rack"]
+        assert given["discovery.zen.minimum_master_nodes"] == "2"
+        assert node["jvm"]["mem"]["heap_init_in_bytes"] == 256 * 2**20
+        owner = psutil.Process(node["process"]["id"]).username()
+        assert owner != "root", "Elasticsearch must never run as root"
+    index_documents(service, "demo", DOCUMENTS)
+    index = service.es("demo", "/notes/_settings?flat_settings=true")["notes"]["settings"]
+    assert index["index.number_of_replicas"] == "1", "the index template gives the default"
+    service.green("demo", 3)
+
+
+def test_a_killed_node_comes_back_in_place(box: DataCentre, service: Service) -> None:
+    before = service.nodes("demo")["node-2"]
+    held = volumes(box, "demo/demo")
+    os.kill(before["pid"], signal.SIGKILL)
+    wait_for("another start of node-2", lambda: service.nodes("demo")["node-2"]["launch"] == 2)
+    service.green("demo", 3)
+    after = service.nodes("demo")["node-2"]
+    for same in ("host", "http_address", "transport_address", "es_node_id", "incarnation"):
+        assert after[same] == before[same], same
+    assert after["pid"] != before["pid"]
+    assert volumes(box, "demo/demo") == held
+    assert count_documents(service, "demo") == DOCUMENTS
+
+
+def test_nodes_outlive_their_agent(box: DataCentre, service: Service) -> None:
+    before = service.nodes("demo")
+    box.agent(1).kill()
+    box.agent(1).start()
+    wait_for("the agent to be registered again", lambda: all(
+        agent.active for agent in box.status().agents))
+    service.green("demo", 3)
+    after = service.nodes("demo")
+    assert {name: node["pid"] for name, node in after.items()} == {
+        name: node["pid"] for name, node in before.items()}
+    assert {node["task_id"] for node in after.values()} == {
+        node["task_id"] for node in before.values()}
+
+
+def test_nodes_outlive_the_service(box: DataCentre, service: Service) -> None:
+    before, framework_id = service.nodes("demo"), service.show("demo")["framework_id"]
+    service.kill()
+    assert len(framework_of(box, "esaas/demo/demo")["tasks"]) == 3
+    service.start()
+    service.green("demo", 3)
+    after = service.nodes("demo")
+    for same in ("pid", "task_id", "http_address", "es_node_id"):
+        assert [node[same] for node in after.values()] == [
+            node[same] for node in before.values()], same
+    assert service.show("demo")["framework_id"] == framework_id
+    assert count_documents(service, "demo") == DOCUMENTS
+
+
+def test_growth_by_the_command_line(box: DataCentre, service: Service) -> None:
+    box.add_agent()
+    done = subprocess.run(
+        [sys.executable, "-c", "from esaas.framework.cli import main; main()", "--url",
+         service.url, "cluster", "scale", "demo", "node", "4", "--wait"],
+        capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    detail = service.green("demo", 4)
+    assert len({node["host"] for node in detail["nodes"]}) == 4
+    assert detail["revision"] == 2
+    settings = service.es("demo", "/_cluster/settings?flat_settings=true")
+    assert settings["persistent"]["discovery.zen.minimum_master_nodes"] == "3"
+    assert count_documents(service, "demo") == DOCUMENTS
+    again = service.client.post("/v1/clusters/demo/scale", {"group": "node", "count": 4})
+    assert not again["changed"]
+
+
+def test_a_shrink_is_refused_by_name(service: Service) -> None:
+    with pytest.raises(Refused) as refused:
+        service.client.post("/v1/clusters/demo/scale", {"group": "node", "count": 3})
+    assert refused.value.status == 409
+    assert [fault.rule for fault in refused.value.faults] == ["scale_in_needs_drain"]
+    assert service.show("demo")["revision"] == 2
+
+
+def test_two_tenants_share_hosts_on_their_own_ports(box: DataCentre, service: Service) -> None:
+    service.client.post("/v1/clusters", spec("notes", "acme", 2))
+    service.green("notes", 2)
+    assert framework_of(box, "esaas/acme/notes")["roles"] == ["acme/notes"]
+    addresses = [node["http_address"] for name in ("demo", "notes")
+                 for node in service.nodes(name).values()]
+    assert len(set(addresses)) == 6
+    hosts = {node["host"] for node in service.nodes("notes").values()}
+    assert hosts <= {node["host"] for node in service.nodes("demo").values()}
+    listed = service.client.get("/v1/clusters")
+    assert {item["name"]: item["tenant"] for item in listed} == {"demo": "demo", "notes": "acme"}
+
+
+def test_a_deletion_leaves_nothing(box: DataCentre, service: Service) -> None:
+    with pytest.raises(Refused) as refused:
+        service.client.delete("/v1/clusters/demo", confirm="wrong")
+    assert refused.value.status == 422
+    pids = [node["pid"] for name in ("demo", "notes") for node in service.nodes(name).values()]
+    for name in ("demo", "notes"):
+        service.client.delete(f"/v1/clusters/{name}", confirm=name)
+    wait_for("both clusters to be gone", lambda: service.client.get("/v1/clusters") == [])
+    assert reserved_by_role(box) == {}
+    assert box.master_state()["frameworks"] == []
+    assert len(box.master_state()["completed_frameworks"]) == 2
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]

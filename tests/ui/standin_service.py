@@ -1,0 +1,319 @@
+"""A stand-in for the service: lively clusters in memory, behind the same contract."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from esaas.framework.core.errors import Fault
+from esaas.framework.core.spec import ClusterSpec, SpecFaults, parse_spec
+from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound
+from esaas.framework.service.views import (
+    Accepted,
+    ClusterDetail,
+    ClusterSummary,
+    EsView,
+    EventView,
+    GateView,
+    NodeView,
+    OfferView,
+    PhaseView,
+    PlanView,
+    ServiceStatus,
+    StepView,
+)
+
+T0 = 1_780_000_000.0
+Item = EventView | ClusterSummary
+
+
+def spec_of(name: str, tenant: str, **more: Any) -> ClusterSpec:
+    """A sound spec with one group of three nodes."""
+    body: dict[str, Any] = {
+        "name": name, "tenant": tenant, "version": "6.8.23",
+        "groups": [{"name": "node", "count": 3, "mem_mb": 2048, "disk_mb": 10240}]}
+    return parse_spec(body | more)
+
+
+def node_of(name: str, state: str, index: int, **more: Any) -> NodeView:
+    """A node in a state, on host and rack by its index when it has a place."""
+    values: dict[str, Any] = {
+        "name": name, "group": name.rsplit("-", 1)[0], "state": state, "since": T0 - 600,
+        "roles": ["master", "data", "ingest"], "cpus": 1.0, "mem_mb": 2048, "heap_mb": 1024,
+        "disk_mb": 10240}
+    if state not in ("planned", "placing"):
+        port = 31100 + 2 * index
+        values |= {"host": f"agent-{index % 4 + 1}.example", "rack": f"r{index % 3 + 1}",
+                   "agent_id": f"A{index}", "task_id": f"{name}.1.1", "incarnation": 1,
+                   "http_address": f"10.0.0.{index % 4 + 1}:{port}",
+                   "transport_address": f"10.0.0.{index % 4 + 1}:{port + 1}"}
+    if state == "ready":
+        values |= {"es_node_id": f"id-{name}", "pid": 4000 + index, "version": "6.8.23",
+                   "shards": 12 + 7 * index, "disk_used_percent": (31.4 + 19.7 * index) % 97,
+                   "heap_used_percent": (42.0 + 17.3 * index) % 96}
+    return NodeView(**(values | more))
+
+
+def plan_of(name: str, revision: int, nodes: list[NodeView], *, held: str = "") -> PlanView:
+    """A plan that starts what is not ready; ``held`` holds every step that waits."""
+    steps = []
+    for node in nodes:
+        status = {"ready": "done", "planned": "pending"}.get(node.state, "running")
+        gates = []
+        if held and node.state != "ready":
+            status = "held"
+            gates = [GateView(name="bootstrap_quorum", ok=True, reason="the cluster has formed"),
+                     GateView(name=held, ok=False, reason="another node is still joining")]
+        steps.append(StepView(id=f"start-{node.name}", title=f"start {node.name}",
+                              node=node.name, status=status, detail=node.detail, gates=gates))
+    done = sum(step.status == "done" for step in steps)
+    whole = ("done" if done == len(steps) else
+             "running" if any(step.status == "running" for step in steps) else "held")
+    summary = {"done": "everything is as wanted", "running": f"starting node {done + 1} of "
+               f"{len(steps)}", "held": f"held by {held}"}[whole]
+    phases = [PhaseView(name="nodes", status=whole, steps=steps)] if steps else []
+    return PlanView(cluster=name, revision=revision, status=whole, done=done, total=len(steps),
+                    summary=summary, phases=phases)
+
+
+class Fake:
+    """One cluster of the stand-in; every part may be set by a test."""
+
+    def __init__(self, spec: ClusterSpec, nodes: list[NodeView], health: str, *,
+                 held: str = "", goal: str = "run", connected: bool = True,
+                 offers: list[OfferView] | None = None) -> None:
+        self.spec, self.nodes, self.health = spec, nodes, health
+        self.held, self.goal, self.connected = held, goal, connected
+        self.offers = offers or []
+        self.revision = 1
+
+    def plan(self) -> PlanView:
+        """The plan as the nodes stand."""
+        return plan_of(self.spec.name, self.revision, self.nodes, held=self.held)
+
+    def endpoints(self) -> dict[str, list[str]]:
+        """The addresses of ready nodes."""
+        urls = [f"http://{node.http_address}" for node in self.nodes if node.state == "ready"]
+        return {"http": urls, "master": urls, "data": urls, "ingest": []}
+
+    def detail(self) -> ClusterDetail:
+        """Everything."""
+        plan, spec = self.plan(), self.spec
+        ready = [node for node in self.nodes if node.state == "ready"]
+        return ClusterDetail(
+            name=spec.name, tenant=spec.tenant, version=spec.version, goal=self.goal,
+            health=self.health, health_age_s=1.4 if ready else None, nodes_ready=len(ready),
+            nodes_wanted=sum(group.count for group in spec.groups),
+            plan_status=plan.status, plan_done=plan.done, plan_total=plan.total,
+            summary=f"{len(ready)} of {len(self.nodes)} nodes ready, health {self.health}; "
+            + plan.summary, revision=self.revision, connected=self.connected,
+            created_at=T0 - 86400 * 3, description=spec.description,
+            framework_id="F-0001" if self.connected else None,
+            role=f"{spec.tenant}/{spec.name}", mesos_master="10.0.0.1:5050",
+            es=EsView(health=self.health, age_s=1.4 if ready else None, nodes=len(ready),
+                      active_primary_shards=19 * len(ready), active_shards=38 * len(ready),
+                      relocating_shards=int(plan.status == "running"),
+                      unassigned_shards=4 if ready and self.health != "green" else 0,
+                      documents=1_234_567 * len(ready) if ready else None,
+                      store_mb=7_321.0 * len(ready) if ready else None,
+                      cluster_uuid="uuid-1" if ready else None,
+                      elected_master=ready[0].name if ready else None),
+            nodes=self.nodes, plan=plan, endpoints=self.endpoints(),
+            spec=spec.model_dump(mode="json", exclude_defaults=True))
+
+    def summary(self) -> ClusterSummary:
+        """One line."""
+        return ClusterSummary.model_validate(
+            {key: value for key, value in self.detail().model_dump().items()
+             if key in ClusterSummary.model_fields})
+
+
+def _declined(agent: str, reason: str) -> OfferView:
+    return OfferView(
+        agent=agent, agent_id=f"id-{agent}", at=T0 - 42, answer="declined", reason=reason,
+        refuse_s=3600, resources="cpus 0.5, mem 900 MB, disk 18000 MB, 98 ports",
+        tree=["FAIL place node-1", "  pass right volume", f"  FAIL resources: {reason}",
+              "    pass disk", "    FAIL mem: 2048 MB wanted"])
+
+
+def _examples() -> list[Fake]:
+    ready = [node_of(f"node-{i}", "ready", i) for i in range(3)]
+    orders = spec_of("orders-search", "flights", groups=[
+        {"name": "master", "count": 3, "roles": ["master"], "mem_mb": 1024},
+        {"name": "data", "count": 4, "roles": ["data", "ingest"], "mem_mb": 8192,
+         "disk_mb": 512_000}], description="Search over the orders of the last five years")
+    growing = [node_of(f"master-{i}", "ready", i, roles=["master"], mem_mb=1024, heap_mb=512)
+               for i in range(3)]
+    growing += [node_of(f"data-{i}", state, 3 + i, roles=["data", "ingest"], mem_mb=8192,
+                        heap_mb=4096, disk_mb=512_000, detail=detail)
+                for i, (state, detail) in enumerate((
+                    ("ready", ""), ("starting", "Elasticsearch is up, joins the cluster"),
+                    ("placing", "RESERVE, CREATE and LAUNCH sent to agent-3.example"),
+                    ("planned", "")))]
+    accepted = OfferView(agent="agent-3.example", agent_id="id-agent-3", at=T0 - 7,
+                         answer="accepted", reason="takes data-2",
+                         resources="cpus 8, mem 16384 MB, disk 900000 MB, 98 ports",
+                         tree=["pass place data-2", "  pass right volume", "  pass resources"])
+    hurt = [ready[0], node_of("node-1", "down", 1, detail="JVM ended with code 137; restarts in "
+                              "20 s on its volume"), ready[2]]
+    full = [_declined(f"agent-{i}.example", "mem 900 MB of 2048 MB wanted") for i in range(1, 4)]
+    return [
+        Fake(spec_of("demo", "flights"), ready, "green"),
+        Fake(orders, growing, "yellow", offers=[
+            accepted, _declined("agent-1.example", "cpus 0.5 of 1 wanted")]),
+        Fake(spec_of("logs", "hotels"), hurt, "yellow", held="no_restart_while_relocating"),
+        Fake(spec_of("archive", "hotels", version="7.17.13"), [
+            node_of("node-0", "unreachable", 0, detail="agent is not reachable"),
+            node_of("node-1", "ready", 1), node_of("node-2", "down", 2)], "red",
+            held="one_master_at_a_time"),
+        Fake(spec_of("fresh", "hotels"), [node_of(f"node-{i}", "planned", i) for i in range(3)],
+             "unknown", connected=False, offers=full, held="scheduler_is_connected"),
+        Fake(spec_of("leaving", "flights"), [
+            node_of("node-0", "stopping", 0), node_of("node-1", "releasing", 1),
+            node_of("node-2", "stopped", 2)], "unknown", goal="delete"),
+    ]
+
+
+class StandInService:
+    """``ClusterService`` in memory; all methods belong on one event loop."""
+
+    def __init__(self, fakes: list[Fake] | None = None) -> None:
+        self.fakes = {fake.spec.name: fake
+                      for fake in (_examples() if fakes is None else fakes)}
+        self.log: list[EventView] = []
+        self.watchers: set[asyncio.Queue[Item]] = set()
+        self.clock = T0
+        for name in self.fakes:
+            self.emit(name, "scheduler_registered", f"{name} is registered with the master")
+            self.emit(name, "node_running", "node-0 runs on agent-1.example", node="node-0")
+            self.emit(name, "offer_declined", "no agent has 2048 MB of memory", level="warning")
+
+    # ---- what tests do to it ----
+    def emit(self, cluster: str, kind: str, message: str, **more: Any) -> EventView:
+        """Something happens: logged and told to all who watch."""
+        self.clock += 1
+        event = EventView(seq=len(self.log) + 1, at=self.clock - 3600, cluster=cluster, kind=kind,
+                          message=message, **more)
+        self.log.append(event)
+        for queue in self.watchers:
+            queue.put_nowait(event)
+            if cluster in self.fakes:
+                queue.put_nowait(self.fakes[cluster].summary())
+        return event
+
+    def settle(self, name: str) -> None:
+        """Every node of a cluster gets ready and the health green."""
+        fake = self.fakes[name]
+        fake.nodes = [node_of(node.name, "ready", i, roles=node.roles)
+                      for i, node in enumerate(fake.nodes)]
+        fake.health, fake.held, fake.connected = "green", "", True
+        self.emit(name, "plan_done", "everything is as wanted")
+
+    def vanish(self, name: str) -> None:
+        """A delete has come to its end."""
+        self.emit(name, "cluster_deleted", "nothing is left of it")
+        del self.fakes[name]
+
+    def _find(self, name: str) -> Fake:
+        if name not in self.fakes:
+            raise NotFound(f"no cluster is named {name}")
+        return self.fakes[name]
+
+    # ---- the contract ----
+    def status(self) -> ServiceStatus:
+        return ServiceStatus(
+            version="0.1.0", instance="stand-in", store="memory", mesos_master="10.0.0.1:5050",
+            clusters=len(self.fakes), started_at=T0,
+            clusters_connected=sum(fake.connected for fake in self.fakes.values()))
+
+    def list_clusters(self, tenant: str | None = None) -> list[ClusterSummary]:
+        return [fake.summary() for name, fake in sorted(self.fakes.items())
+                if tenant in (None, fake.spec.tenant)]
+
+    def show(self, name: str) -> ClusterDetail:
+        return self._find(name).detail()
+
+    def nodes(self, name: str) -> list[NodeView]:
+        return self._find(name).nodes
+
+    def plan(self, name: str) -> PlanView:
+        return self._find(name).plan()
+
+    def endpoints(self, name: str) -> dict[str, list[str]]:
+        return self._find(name).endpoints()
+
+    def offers(self, name: str) -> list[OfferView]:
+        return self._find(name).offers
+
+    def events(self, name: str | None, after: int = 0, limit: int = 200) -> list[EventView]:
+        if name is not None and all(event.cluster != name for event in self.log):
+            self._find(name)
+        found = [event for event in self.log if name in (None, event.cluster)
+                 and event.seq > after]
+        return found[:limit] if after else found[-limit:]
+
+    async def watch(self, name: str | None) -> AsyncIterator[Item]:
+        queue: asyncio.Queue[Item] = asyncio.Queue()
+        self.watchers.add(queue)
+        try:
+            while True:
+                item = await queue.get()
+                about = item.name if isinstance(item, ClusterSummary) else item.cluster
+                if name in (None, about):
+                    yield item
+        finally:
+            self.watchers.discard(queue)
+
+    async def create(self, body: Any, *, dry_run: bool = False) -> Accepted:
+        if not isinstance(body, dict):
+            raise Malformed(f"a spec is an object, not {type(body).__name__}")
+        try:
+            spec = parse_spec(body)
+        except SpecFaults as error:
+            raise Invalid(f"the spec has {len(error.faults)} faults", error.faults) from error
+        known = self.fakes.get(spec.name)
+        if known is not None and known.spec != spec:
+            raise Conflict(f"the name {spec.name} is taken", [
+                Fault("name", "another cluster has this name", "name_is_free")])
+        if known is not None or dry_run:
+            return Accepted(cluster=spec.name, revision=1, changed=known is None,
+                            message="it is so already" if known else "3 nodes would be started")
+        self.fakes[spec.name] = Fake(spec, [
+            node_of(f"{group.name}-{i}", "planned", i) for group in spec.groups
+            for i in range(group.count)], "unknown")
+        self.emit(spec.name, "create_accepted", f"{spec.name} is wanted by {spec.tenant}")
+        return Accepted(cluster=spec.name, revision=1, message="the cluster is being made")
+
+    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False) -> Accepted:
+        fake = self._find(name)
+        known = fake.spec.group(group)
+        if known is None:
+            raise Invalid(f"{name} has no group {group}", [
+                Fault("group", f"no group is named {group!r}", "group_exists")])
+        if count < known.count:
+            raise Conflict(f"{group} cannot shrink from {known.count} to {count}", [
+                Fault("count", "nodes cannot be drained yet", "no_shrink_without_drain")])
+        try:
+            spec = fake.spec.with_count(group, count)
+        except SpecFaults as error:
+            raise Invalid(f"{group} cannot have {count} nodes", error.faults) from error
+        changed = count != known.count
+        if changed and not dry_run:
+            fake.spec, fake.revision = spec, fake.revision + 1
+            fake.nodes = fake.nodes + [node_of(f"{group}-{i}", "planned", i)
+                                       for i in range(known.count, count)]
+            self.emit(name, "scale_accepted", f"{group} goes from {known.count} to {count} nodes")
+        return Accepted(cluster=name, revision=fake.revision, changed=changed,
+                        message=f"{group} will have {count} nodes")
+
+    async def delete(self, name: str, confirm: str) -> Accepted:
+        fake = self._find(name)
+        if confirm != name:
+            raise Invalid("the confirmation is not the name of the cluster", [
+                Fault("confirm", f"must be {name!r}, found {confirm!r}", "confirm_by_name")])
+        changed = fake.goal == "run"
+        fake.goal = "delete"
+        if changed:
+            self.emit(name, "delete_accepted", f"{name} is being deleted")
+        return Accepted(cluster=name, revision=fake.revision, changed=changed,
+                        message=f"{name} is being deleted")

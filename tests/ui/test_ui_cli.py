@@ -1,0 +1,251 @@
+"""The command line over a live application: answers, refusals, exit codes, waiting."""
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from esaas.framework import cli
+from esaas.framework.cli import REFUSED, TIMED_OUT, UNREACHABLE, USAGE, main
+from esaas.framework.client import EXAMPLE_SPEC, Client, Refused, Unreachable, refusal
+from live_app import PATIENCE_S, LiveApp
+
+
+def esaas(*args: str, url: str = "", text: str | None = None) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(main, list(args), input=text,
+                              env={"ESAAS_URL": url or None, "COLUMNS": "200"})
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "POLL_S", 0.01)
+
+
+@pytest.mark.parametrize("command", ["show", "nodes", "plan", "offers", "endpoints", "events"])
+@pytest.mark.parametrize("name", ["demo", "orders-search", "fresh", "archive"])
+def test_reads_for_people_and_for_programs(live: LiveApp, command: str, name: str) -> None:
+    people = esaas("cluster", command, name, url=live.url)
+    assert people.exit_code == 0, people.output
+    assert people.stdout.strip()
+    programs = esaas("cluster", command, name, "--json", url=live.url)
+    assert programs.exit_code == 0
+    assert json.loads(programs.stdout) is not None
+
+
+def test_list(live: LiveApp) -> None:
+    assert all(name in esaas("cluster", "list", url=live.url).stdout
+               for name in live.service.fakes)
+    some = esaas("--json", "cluster", "list", "--tenant", "hotels", url=live.url)
+    assert {one["tenant"] for one in json.loads(some.stdout)} == {"hotels"}
+    live.service.fakes.clear()
+    assert "No cluster yet" in esaas("cluster", "list", url=live.url).stdout
+
+
+@pytest.mark.parametrize("args", [
+    ("--json", "cluster", "list"), ("cluster", "--json", "list"), ("cluster", "list", "--json")])
+def test_json_anywhere(live: LiveApp, args: tuple[str, ...]) -> None:
+    assert isinstance(json.loads(esaas(*args, url=live.url).stdout), list)
+
+
+def test_url_anywhere(live: LiveApp) -> None:
+    nowhere = "http://127.0.0.1:1"
+    for args in (("--url", live.url, "cluster", "list"), ("cluster", "--url", live.url, "list"),
+                 ("cluster", "list", "--url", live.url)):
+        assert esaas(*args, url=nowhere).exit_code == 0
+    assert esaas("--url", nowhere, "cluster", "list", "--url", live.url).exit_code == 0
+
+
+def test_nobody_answers() -> None:
+    got = esaas("cluster", "list", url="http://127.0.0.1:1")
+    assert got.exit_code == UNREACHABLE
+    assert "esaas serve" in got.stderr
+    as_json = esaas("cluster", "list", "--json", url="http://127.0.0.1:1")
+    assert json.loads(as_json.stderr)["error"]["code"] == "unreachable"
+    assert esaas("cluster", "list", url="nonsense").exit_code == UNREACHABLE
+
+
+def test_wrong_use() -> None:
+    for args in (("cluster", "show"), ("nonsense",), ("cluster", "scale", "demo", "node", "-1"),
+                 ("cluster", "wait", "demo", "--for", "blue"), ("cluster", "create")):
+        assert esaas(*args).exit_code == USAGE
+
+
+def test_refusals_list_every_fault(live: LiveApp) -> None:
+    got = esaas("cluster", "create", "-f", "-", url=live.url,
+                text="name: Wrong!\ntenant: t\nversion: 1.0.0\n")
+    assert got.exit_code == REFUSED
+    assert all(path in got.stderr for path in ("name:", "version:", "groups:"))
+    got = esaas("cluster", "scale", "demo", "node", "1", url=live.url)
+    assert got.exit_code == REFUSED
+    assert "[no_shrink_without_drain]" in got.stderr
+    got = esaas("cluster", "show", "none", "--json", url=live.url)
+    assert got.exit_code == REFUSED
+    assert json.loads(got.stderr)["error"]["code"] == "not_found"
+
+
+def test_create_scale_delete(live: LiveApp, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(EXAMPLE_SPEC.replace("name: logs", "name: mine"))
+    dry = esaas("cluster", "create", "-f", str(file), "--dry-run", url=live.url)
+    assert dry.exit_code == 0
+    assert "mine" not in live.service.fakes
+    assert esaas("cluster", "create", "-f", str(file), url=live.url).exit_code == 0
+    again = esaas("cluster", "create", "-f", str(file), url=live.url)
+    assert "nothing to change" in again.stdout
+    assert esaas("cluster", "scale", "mine", "node", "5", url=live.url).exit_code == 0
+    assert live.service.show("mine").nodes_wanted == 5
+    wrong = esaas("cluster", "delete", "mine", url=live.url, text="yours\n")
+    assert wrong.exit_code == REFUSED
+    asked = esaas("cluster", "delete", "mine", url=live.url, text="mine\n")
+    assert asked.exit_code == 0
+    assert live.service.show("mine").goal == "delete"
+
+
+def test_wait_until_green(live: LiveApp) -> None:
+    assert esaas("cluster", "wait", "demo", url=live.url).exit_code == 0
+    late = esaas("cluster", "wait", "logs", "--timeout", "0.05", url=live.url)
+    assert late.exit_code == TIMED_OUT
+    assert "held by no_restart_while_relocating" in late.stderr
+    assert esaas("cluster", "wait", "none", url=live.url).exit_code == REFUSED
+
+
+def test_wait_sees_the_change(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    look = cli._look
+
+    def looking(name: str, goal: str) -> object:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            live.call(lambda: live.service.settle("logs"))
+        return look(name, goal)
+    monkeypatch.setattr(cli, "_look", looking)
+    got = esaas("cluster", "wait", "logs", "--for", "ready", "--json", url=live.url)
+    assert got.exit_code == 0
+    assert json.loads(got.stdout)["health"] == "green"
+    assert looks == 3
+
+
+def test_scale_waits_for_its_own_revision(live: LiveApp) -> None:
+    got = esaas("cluster", "scale", "demo", "node", "4", "--wait", "--timeout", "0.05",
+                url=live.url)
+    assert got.exit_code == TIMED_OUT
+
+
+def test_delete_waits_until_it_is_gone(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = cli._look
+
+    def looking(name: str, goal: str) -> object:
+        found = look(name, goal)
+        if found is not None:
+            live.call(lambda: live.service.vanish(name))
+        return found
+    monkeypatch.setattr(cli, "_look", looking)
+    got = esaas("cluster", "delete", "demo", "--confirm", "demo", "--wait", url=live.url)
+    assert got.exit_code == 0, got.output
+    assert "demo is deleted" in got.stdout
+
+
+def test_wait_outlives_a_restart_of_the_service(live: LiveApp,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = 0, cli._look
+
+    def looking(name: str, goal: str) -> object:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise Unreachable("it is starting again")
+        if looks == 3:
+            live.call(lambda: live.service.settle("logs"))
+        return look(name, goal)
+    monkeypatch.setattr(cli, "_look", looking)
+    got = esaas("cluster", "wait", "logs", url=live.url)
+    assert got.exit_code == 0
+    assert "starting again" in got.stderr
+
+
+def test_follow_ends_with_the_cluster(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = cli._show_event
+
+    def showing(event: dict[str, Any]) -> None:
+        show(event)
+        if event["message"] == "while following":
+            live.call(lambda: live.service.vanish("demo"))
+        elif event["kind"] == "offer_declined":
+            # Between the list and the stream: the stream has to bring it nevertheless.
+            live.call(lambda: live.service.emit("demo", "hello", "while following"))
+    monkeypatch.setattr(cli, "_show_event", showing)
+    got = esaas("cluster", "events", "demo", "--follow", "--json", url=live.url)
+    assert got.exit_code == 0
+    seen = [json.loads(line)["kind"] for line in got.stdout.splitlines()]
+    assert seen == ["scheduler_registered", "node_running", "offer_declined", "hello"]
+
+
+def test_specs_without_a_service(tmp_path: Path) -> None:
+    example = esaas("spec", "example")
+    assert esaas("spec", "validate", "-", text=example.stdout).exit_code == 0
+    as_json = esaas("spec", "example", "--json")
+    assert esaas("spec", "validate", "-", text=as_json.stdout).exit_code == 0
+    wrong = esaas("spec", "validate", "-", text="name: X\ncount: 1\n")
+    assert wrong.exit_code == REFUSED
+    assert all(path in wrong.stderr for path in ("name:", "tenant:", "version:", "count:"))
+    assert esaas("spec", "validate", "-", text="a: [").exit_code == USAGE
+
+
+def test_help_is_quick_and_imports_nothing_big() -> None:
+    code = ("import sys; from esaas.framework.cli import main\n"
+            "try: main(['--help'])\n"
+            "except SystemExit: pass\n"
+            "big = {'tornado', 'pymesos', 'pydantic', 'rich', 'kazoo', 'yaml'}\n"
+            "sys.exit(' '.join(big & set(sys.modules)) or None)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("cluster", "spec", "serve", "local"):
+        assert f"\n  {command}" in done.stdout
+
+
+def test_whatever_answers_is_understood() -> None:
+    assert refusal(502, b"<html>Bad Gateway</html>").code == "unknown"
+    assert refusal(500, b'{"error": "x"}').status == 500
+    with pytest.raises(Unreachable):
+        Client("ftp://somewhere")
+
+
+def test_control_sequences_of_names_stay_text(live: LiveApp) -> None:
+    live.call(lambda: live.service.emit("demo", "k", "[red]not markup[/red]"))
+    assert "[red]not markup[/red]" in esaas("cluster", "events", "demo", url=live.url).stdout
+
+
+def test_refused_is_an_error_of_ours() -> None:
+    error = Refused(409, "conflict", "no", (), "r-1")
+    assert str(error) == "no"
+    assert error.body()["error"]["request_id"] == "r-1"
+
+
+@pytest.mark.parametrize("name", ["demo", "orders-search", "logs", "fresh", "leaving"])
+def test_live_progress_shows_steps_states_and_gates(live: LiveApp, name: str) -> None:
+    from rich.console import Console
+
+    one = Client(live.url).get(f"/v1/clusters/{name}")
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(cli.progress(one, "the service is away"))
+    shown = console.export_text()
+    assert f"{one['plan_done']}/{one['plan_total']} steps" in shown
+    assert one["summary"] in shown
+    assert "the service is away" in shown
+    assert all(f"held by {gate}" in shown for gate in cli.held_by(one))
+
+
+def test_waiting_on_a_terminal(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_on_terminal", lambda: True)
+    assert esaas("cluster", "wait", "demo", url=live.url).exit_code == 0
+    late = esaas("cluster", "wait", "fresh", "--timeout", "0.05", url=live.url)
+    assert late.exit_code == TIMED_OUT
+    assert "held by" in late.stderr

@@ -1,0 +1,55 @@
+"""The OpenAPI document: valid, current, and true of every route."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from asking import ask
+from esaas.ui.openapi import document, text
+from esaas.ui.routes import ROUTES
+from jsonschema import Draft202012Validator
+from live_app import LiveApp
+from openapi_spec_validator import validate
+
+KEPT = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
+
+
+def test_the_document_is_valid() -> None:
+    validate(document())
+
+
+def test_the_kept_document_is_current() -> None:
+    assert KEPT.read_text(encoding="utf-8") == text(), (
+        "run: python -m esaas.ui.openapi docs/api/openapi.json")
+
+
+def test_every_route_is_in_it() -> None:
+    paths = document()["paths"]
+    assert {(route.method, route.path) for route in ROUTES} == {
+        (method.upper(), path) for path, methods in paths.items() for method in methods}
+    names = [route.name for route in ROUTES]
+    assert len(names) == len(set(names))
+
+
+JSON_READS = [route for route in ROUTES if route.method == "GET"
+              and "application/json" in {one.media for one in route.answers.values()}]
+
+
+@pytest.mark.parametrize("route", JSON_READS, ids=lambda route: route.name)
+def test_answers_are_as_documented(live: LiveApp, route) -> None:  # type: ignore[no-untyped-def]
+    made = document()
+    schema = made["paths"][route.path]["get"]["responses"]["200"]["content"][
+        "application/json"]["schema"]
+    checker = Draft202012Validator({**schema, "components": made["components"]})
+    for name in live.service.fakes:
+        got = ask(live, "GET", route.path.replace("{name}", name))
+        assert [error.message for error in checker.iter_errors(got.json)] == []
+
+
+def test_refusals_are_as_documented(live: LiveApp) -> None:
+    made = document()
+    checker = Draft202012Validator({"$ref": "#/components/schemas/ErrorAnswer",
+                                    "components": made["components"]})
+    got = ask(live, "POST", "/v1/clusters", {"name": 1})
+    assert list(checker.iter_errors(json.loads(got.body))) == []

@@ -1,0 +1,135 @@
+"""Serves the route table: decodes, checks, calls, answers; one handler class for all routes."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from esaas.framework.core.spec import faults_of
+from esaas.framework.service.errors import Invalid, NotFound
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+from tornado.iostream import StreamClosedError
+from tornado.routing import URLSpec
+
+from .base import Limited, header_list
+from .bodies import decode
+from .problems import WrongMethod
+from .route import Call, Reply, Route, Streamed
+from .routes import ROUTES
+
+
+def checked(model: type[BaseModel], value: Any, what: str) -> BaseModel:
+    """A value as its model; Invalid with every fault otherwise."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = faults_of(error)
+        count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
+        raise Invalid(f"the {what} has {count}", faults) from error
+
+
+class ApiHandler(Limited):
+    """All routes of one address, told apart by method."""
+
+    _stream: asyncio.Task[None] | None = None
+
+    def initialize(self, routes: dict[str, Route] | None = None) -> None:
+        """``routes`` by method."""
+        super().initialize()
+        self._routes = routes or {}
+
+    async def _dispatch(self, **path: str) -> None:
+        method = str(self.request.method)
+        route = self._routes.get("GET" if method == "HEAD" else method)
+        if route is None:
+            self._refuse_method()
+            return
+        query = checked(route.query, self._query(), "query")
+        body = None
+        if route.body is not None:
+            body = await decode(self.body(), self.request.headers.get("Content-Type", ""))
+            if route.check_body:
+                body = checked(route.body, body, "body")
+        reply = await route.run(Call(
+            self.context, path, query, body, tuple(header_list(self.request.headers, "Accept")),
+            self.request.headers.get("Last-Event-ID"), method))
+        if isinstance(reply, Streamed):
+            await self._send(reply)
+        else:
+            self._answer(reply)
+
+    get = head = post = put = patch = delete = options = _dispatch
+
+    def _refuse_method(self) -> None:
+        """405 with ``Allow``, which clearing for an error would drop if it came earlier."""
+        methods = sorted({*self._routes, *(["HEAD"] if "GET" in self._routes else [])})
+        self.set_header("Allow", ", ".join(methods))
+        self.show_problem(WrongMethod(
+            f"{self.request.method} is not possible here; {', '.join(methods)} is"))
+
+    def _query(self) -> dict[str, Any]:
+        found = {name: [value.decode("utf-8", "replace") for value in values]
+                 for name, values in self.request.query_arguments.items()}
+        # A parameter given twice stays a list, which the model then refuses by its path.
+        return {name: values[0] if len(values) == 1 else values
+                for name, values in found.items()}
+
+    def _answer(self, reply: Reply) -> None:
+        self.set_status(reply.status)
+        for name, value in reply.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(to_json(reply.body))
+
+    async def _send(self, reply: Streamed) -> None:
+        self.set_header("Content-Type", reply.media)
+        for name, value in reply.headers.items():
+            self.set_header(name, value)
+        if self.request.method == "HEAD":
+            await self.finish()
+            return
+        if not reply.endless:
+            await reply.produce(self._write)
+            await self.finish()
+            return
+        self._stream = self.context.streams.start(lambda: self._run(reply))
+        await asyncio.gather(self._stream, return_exceptions=True)
+        if not self._stream.cancelled():
+            error = self._stream.exception()
+            if error is not None and not isinstance(error, StreamClosedError):
+                # The status is out already; closing tells the client to come again.
+                self.log_exception(type(error), error, error.__traceback__)
+        with contextlib.suppress(StreamClosedError):    # nobody is left to be told
+            await self.finish()
+
+    async def _run(self, reply: Streamed) -> None:
+        await reply.produce(self._write)
+
+    async def _write(self, data: bytes) -> None:
+        self.write(data)
+        await self.flush()
+
+    def on_connection_close(self) -> None:
+        """The client went away: its stream ends at once."""
+        if self._stream is not None:
+            self._stream.cancel()
+
+
+class NoRoute(ApiHandler):
+    """Addresses under ``/v1`` that do not exist."""
+
+    async def _dispatch(self, **path: str) -> None:
+        raise NotFound(f"there is nothing at {self.request.path}")
+
+    get = head = post = put = patch = delete = options = _dispatch
+
+
+def api_rules() -> list[URLSpec]:
+    """Tornado's rules for the whole table."""
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.pattern, {})[route.method] = route
+    rules = [URLSpec(pattern, ApiHandler, {"routes": routes})
+             for pattern, routes in by_path.items()]
+    return [*rules, URLSpec(r"/v1(?:/.*)?", NoRoute)]

@@ -1,0 +1,129 @@
+"""The OpenAPI document, made from the route table.
+
+``python -m esaas.ui.openapi docs/api/openapi.json`` writes it anew.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from esaas.framework.service.errors import Invalid, ServiceError
+from pydantic import BaseModel, TypeAdapter
+
+from .bodies import JSON_TYPE, YAML_TYPES
+from .problems import ErrorAnswer
+from .route import Answer, Route
+from .routes import ROUTES
+
+Mode = Literal["validation", "serialization"]
+ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, scale and delete them. Every "
+         "refusal has the shape of `ErrorAnswer` and names every fault. Changes are idempotent: "
+         "the same request again answers 200 with `changed: false`.")
+
+
+class _Schemas:
+    """All models of the table, each once, under ``components``."""
+
+    def __init__(self) -> None:
+        inputs: list[tuple[str, Mode, TypeAdapter[Any]]] = [
+            ("ErrorAnswer", "serialization", TypeAdapter(ErrorAnswer))]
+        for route in ROUTES:
+            if route.body is not None:
+                inputs.append((f"{route.name}.body", "validation", TypeAdapter(route.body)))
+            for status, answer in route.answers.items():
+                if answer.model not in (None, bytes):
+                    inputs.append((f"{route.name}.{status}", "serialization",
+                                   TypeAdapter(answer.model)))
+        found, definitions = TypeAdapter.json_schemas(
+            inputs, ref_template="#/components/schemas/{model}")
+        self.by_key = {key: schema for (key, _), schema in found.items()}
+        self.components = definitions.get("$defs", {})
+
+
+def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    required = schema.get("required", [])
+    found = []
+    for name, property_ in schema.get("properties", {}).items():
+        text = property_.pop("description", "")
+        property_.pop("title", None)
+        found.append({"name": name, "in": "query", "required": name in required,
+                      "description": text, "schema": property_})
+    return found
+
+
+def _content(answer: Answer, schema: Any) -> dict[str, Any]:
+    if answer.model is bytes:
+        return {answer.media: {}}
+    return {answer.media: {"schema": schema if schema is not None else {"type": "string"}}}
+
+
+def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status, answer in route.answers.items():
+        content = _content(answer, schemas.by_key.get(f"{route.name}.{status}"))
+        for media, other in route.also.items() if status == 200 else ():
+            content[media] = {"schema": {"type": "string", "description": other.text}}
+        found[str(status)] = {"description": answer.text, "content": content}
+    refused = schemas.by_key["ErrorAnswer"]
+    refuses: set[type[ServiceError]] = {*route.refuses}
+    if route.query.model_fields or route.body is not None:
+        refuses.add(Invalid)
+    for problem in sorted(refuses, key=lambda problem: problem.status):
+        text = (problem.__doc__ or "").split("\n")[0]
+        found[str(problem.status)] = {"description": text,
+                                      "content": {JSON_TYPE: {"schema": refused}}}
+    found["default"] = {"description": "Any other refusal.",
+                        "content": {JSON_TYPE: {"schema": refused}}}
+    return found
+
+
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in route.parameters]
+    parameters += _query(route.query)
+    if any(answer.media == "text/event-stream" for answer in
+           (*route.answers.values(), *route.also.values())):
+        parameters.append({
+            "name": "Last-Event-ID", "in": "header", "required": False,
+            "description": "resume a stream after this event", "schema": {"type": "integer"}})
+    operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary,
+                                 "parameters": parameters,
+                                 "responses": _responses(route, schemas)}
+    if route.body is not None:
+        schema = schemas.by_key[f"{route.name}.body"]
+        operation["requestBody"] = {"required": True, "content": {
+            JSON_TYPE: {"schema": schema}, YAML_TYPES[0]: {"schema": schema}}}
+    return operation
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the API."""
+    schemas = _Schemas()
+    paths: dict[str, Any] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return {"openapi": "3.1.0",
+            "info": {"title": "ESAAS", "description": ABOUT,
+                     "version": version("esaas"),
+                     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+            "paths": paths,
+            "components": {"schemas": schemas.components}}
+
+
+def text() -> str:
+    """The document as it is kept in the tree."""
+    return json.dumps(document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(text(), encoding="utf-8")
+    else:
+        sys.stdout.write(text())

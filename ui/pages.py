@@ -1,0 +1,232 @@
+"""The pages for people: server-rendered, readable and usable without any script."""
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import tornado.web
+from esaas.framework.client import EXAMPLE_SPEC
+from esaas.framework.core.errors import Fault
+from esaas.framework.service.errors import Forbidden, Invalid, Malformed, NotFound, ServiceError
+from tornado import httputil
+from tornado.routing import URLSpec
+
+from . import present
+from .base import Limited
+from .bodies import decode_form_text, media_type
+from .problems import WrongMediaType, WrongMethod
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+EVENTS_SHOWN = 50
+NOTICES = {
+    "created": "The request to create this cluster was taken. Watch it grow below.",
+    "scaled": "The request to scale was taken. The plan below shows how far it is.",
+    "same": "It was so already: nothing had to change.",
+    "deleting": "The request to delete was taken: nodes stop, then their volumes are destroyed.",
+}
+
+
+class Page(Limited):
+    """A page: templates, forms with a token, and errors written for people."""
+
+    form: dict[str, list[bytes]]
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        """What every template may use."""
+        names = super().get_template_namespace()
+        return names | {"p": present, "now": time.time(), "principal": self.principal_name(),
+                        "quote": lambda text: quote(text, safe="")}
+
+    def principal_name(self) -> str:
+        """Who is logged in; empty before it is known."""
+        found = getattr(self, "principal", None)
+        return found.name if found else ""
+
+    def read_form(self) -> None:
+        """Take the fields of a posted form and check its token; Forbidden otherwise."""
+        kind = media_type(self.request.headers.get("Content-Type", ""))
+        if kind != FORM_TYPE:
+            raise WrongMediaType(f"a form sends {FORM_TYPE}, not {kind or 'nothing'}")
+        try:
+            httputil.parse_body_arguments(FORM_TYPE, self.body(), self.request.body_arguments, {})
+        except httputil.HTTPInputError as error:
+            raise Malformed(f"the form cannot be read: {error}") from error
+        for name, values in self.request.body_arguments.items():
+            self.request.arguments.setdefault(name, []).extend(values)
+        try:
+            tornado.web.RequestHandler.check_xsrf_cookie(self)
+        except tornado.web.HTTPError as error:
+            raise Forbidden("this form is too old, or came from elsewhere: load the page again "
+                            "and repeat") from error
+
+    def field(self, name: str) -> str:
+        """A posted field as it was typed; empty when it is missing."""
+        return self.get_body_argument(name, "", strip=False).replace("\r\n", "\n")
+
+    def show_problem(self, problem: ServiceError) -> None:
+        """An error page with a way out."""
+        self.set_status(problem.status)
+        self.render("error.html", problem=problem)
+
+    def see(self, path: str, **query: str) -> None:
+        """Send the browser on after a form, so that reloading does not post again."""
+        self.redirect(path + (f"?{urlencode(query)}" if query else ""), status=303)
+
+    async def refuse(self, **_: str) -> None:
+        """Any method that the page does not have."""
+        allowed = [name for name in ("GET", "POST")
+                   if getattr(type(self), name.lower()) is not Page.refuse]
+        self.set_header("Allow", ", ".join(allowed))
+        self.show_problem(WrongMethod(f"{self.request.method} is not possible here"))
+
+    async def head(self, **path: str) -> None:
+        """As GET; Tornado leaves the body out."""
+        await self.get(**path)
+
+    get = post = put = patch = delete = options = refuse
+
+
+class ToList(Page):
+    """``/clusters``: an address that people guess."""
+
+    async def get(self) -> None:  # type: ignore[override]
+        """The list is at the root."""
+        self.redirect("/", permanent=True)
+
+
+class Clusters(Page):
+    """``/``: all clusters."""
+
+    async def get(self, fragment: str = "") -> None:  # type: ignore[override]
+        """The list, or its live part alone."""
+        tenant = self.get_query_argument("tenant", None) or None
+        everything = self.context.service.list_clusters()
+        shown = [one for one in everything if tenant in (None, one.tenant)]
+        self.render("_clusters.html" if fragment else "clusters.html", clusters=shown,
+                    tenants=sorted({one.tenant for one in everything}), tenant=tenant,
+                    status=self.context.service.status())
+
+
+class Cluster(Page):
+    """``/clusters/NAME``: everything about one cluster."""
+
+    async def get(self, name: str, fragment: str = "") -> None:  # type: ignore[override]
+        """The page, or its live part alone."""
+        notice = NOTICES.get(self.get_query_argument("notice", ""), "")
+        self.show(name, template="_cluster.html" if fragment else "cluster.html", notice=notice)
+
+    def show(self, name: str, *, template: str = "cluster.html", notice: str = "",
+             scale: dict[str, Any] | None = None, removal: dict[str, Any] | None = None) -> None:
+        """Render a cluster; ``scale`` and ``removal`` are refused forms with what was typed."""
+        service = self.context.service
+        detail = service.show(name)
+        racks, waiting = present.by_rack(detail.nodes)
+        self.render(template, c=detail, racks=racks, waiting=waiting, notice=notice,
+                    events=present.newest_first(service.events(name, 0, EVENTS_SHOWN)),
+                    offers=sorted(service.offers(name), key=lambda offer: offer.agent),
+                    groups=detail.spec.get("groups", ()), scale=scale or {},
+                    removal=removal or {})
+
+
+class Scale(Cluster):
+    """``/clusters/NAME/scale``: the scale form."""
+
+    async def get(self, name: str) -> None:  # type: ignore[override]
+        """Somebody reloaded a refused form."""
+        self.see(f"/clusters/{quote(name, safe='')}")
+
+    async def post(self, name: str) -> None:  # type: ignore[override]
+        """Scale, or show the page again with what was typed and why it was refused."""
+        self.read_form()
+        group, typed = self.field("group"), self.field("count")
+        try:
+            if not typed.strip().isascii() or not typed.strip().isdigit():
+                raise Invalid("the count is no number", [
+                    Fault("count", f"a whole number of nodes, not {typed!r}", "type")])
+            taken = await self.context.service.scale(name, group, int(typed))
+        except NotFound:
+            raise
+        except ServiceError as problem:
+            self.set_status(problem.status)
+            self.show(name, scale={"group": group, "count": typed, "problem": problem})
+            return
+        self.see(f"/clusters/{quote(name, safe='')}",
+                 notice="scaled" if taken.changed else "same")
+
+
+class Delete(Cluster):
+    """``/clusters/NAME/delete``: the delete form."""
+
+    async def get(self, name: str) -> None:  # type: ignore[override]
+        """Somebody reloaded a refused form."""
+        self.see(f"/clusters/{quote(name, safe='')}")
+
+    async def post(self, name: str) -> None:  # type: ignore[override]
+        """Delete when the typed name is right."""
+        self.read_form()
+        typed = self.field("confirm")
+        try:
+            await self.context.service.delete(name, typed)
+        except NotFound:
+            raise
+        except ServiceError as problem:
+            self.set_status(problem.status)
+            self.show(name, removal={"confirm": typed, "problem": problem})
+            return
+        self.see(f"/clusters/{quote(name, safe='')}", notice="deleting")
+
+
+class Create(Page):
+    """``/new``: a spec typed into a page."""
+
+    async def get(self) -> None:  # type: ignore[override]
+        """The form with an example."""
+        self.show(EXAMPLE_SPEC)
+
+    def show(self, text: str, problem: ServiceError | None = None, checked: str = "") -> None:
+        """The form with a text that is never lost, and every fault beside it."""
+        self.render("new.html", text=text, problem=problem, checked=checked)
+
+    async def post(self) -> None:  # type: ignore[override]
+        """Create, or only check."""
+        self.read_form()
+        text = self.field("spec")
+        only_check = bool(self.field("dry_run"))
+        try:
+            taken = await self.context.service.create(
+                await decode_form_text(text), dry_run=only_check)
+        except ServiceError as problem:
+            self.set_status(problem.status)
+            self.show(text, problem)
+            return
+        if only_check:
+            self.show(text, checked=taken.message)
+            return
+        self.see(f"/clusters/{quote(taken.cluster, safe='')}",
+                 notice="created" if taken.changed else "same")
+
+
+class NoPage(Page):
+    """Every address that is none."""
+
+    async def refuse(self, **_: str) -> None:
+        """404 whatever the method."""
+        raise NotFound(f"there is nothing at {self.request.path}")
+
+    get = head = post = put = patch = delete = options = refuse
+
+
+def page_rules() -> list[URLSpec]:
+    """The addresses of the pages."""
+    rule = URLSpec
+    return [
+        rule(r"/", Clusters),
+        rule(r"/(?P<fragment>fragment)", Clusters),
+        rule(r"/clusters/?", ToList),
+        rule(r"/new", Create),
+        rule(r"/clusters/(?P<name>[^/]+)", Cluster),
+        rule(r"/clusters/(?P<name>[^/]+)/(?P<fragment>fragment)", Cluster),
+        rule(r"/clusters/(?P<name>[^/]+)/scale", Scale),
+        rule(r"/clusters/(?P<name>[^/]+)/delete", Delete),
+    ]

@@ -1,0 +1,93 @@
+"""The words of the route table: what a route takes, answers and refuses."""
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from esaas.framework.service.api import ClusterService
+from esaas.framework.service.errors import ServiceError
+from pydantic import BaseModel
+
+from .context import Context
+from .models import NoQuery
+from .stream import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, decoded and checked."""
+
+    context: Context
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+    accept: tuple[str, ...]
+    last_event_id: str | None
+    method: str
+
+    @property
+    def service(self) -> ClusterService:
+        """The service behind the API."""
+        return self.context.service
+
+    @property
+    def name(self) -> str:
+        """The name in the path."""
+        return self.path["name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer whose body is a view, a list of views or plain values."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is written bit by bit; ``endless`` ones are closed with the service."""
+
+    media: str
+    produce: Callable[[Write], Awaitable[None]]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    endless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the document says of one status."""
+
+    text: str
+    model: Any = None
+    media: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one address: the single source of handlers and of the OpenAPI document."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    run: Callable[[Call], Awaitable[Reply | Streamed]]
+    answers: Mapping[int, Answer]
+    refuses: tuple[type[ServiceError], ...] = ()
+    query: type[BaseModel] = NoQuery
+    body: type[BaseModel] | None = None
+    check_body: bool = True     # False: the service checks it and reports the faults itself
+    also: Mapping[str, Answer] = field(default_factory=dict)    # other media types of a 200
+
+    @property
+    def pattern(self) -> str:
+        """The address as a regular expression with named groups."""
+        return re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path)
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names in the path."""
+        return re.findall(r"\{(\w+)\}", self.path)

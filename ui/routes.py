@@ -1,0 +1,206 @@
+"""The REST API: every route with its methods, models and statuses, and nothing else of them."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from esaas.framework.core.errors import Fault
+from esaas.framework.core.spec import ClusterSpec
+from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from esaas.framework.service.views import (
+    Accepted,
+    ClusterDetail,
+    ClusterSummary,
+    EventView,
+    NodeView,
+    OfferView,
+    PlanView,
+    ServiceStatus,
+)
+
+from .models import (
+    ChangeQuery,
+    DeleteQuery,
+    EventsQuery,
+    ListQuery,
+    ScaleRequest,
+    StreamQuery,
+)
+from .problems import TooLarge, WrongMediaType
+from .route import Answer, Call, Reply, Route, Streamed
+from .stream import Write, feed
+
+EVENT_STREAM = "text/event-stream"
+CHUNK_BYTES = 64 * 1024
+TAKEN = {202: Answer("taken; the work goes on in the background", Accepted),
+         200: Answer("nothing to change, or a dry run", Accepted)}
+STREAM = Answer("events and changed summaries as they come (server-sent events `event` with the "
+                "sequence number as id, `summary`, `gone`)", str, EVENT_STREAM)
+BODY = (Malformed, TooLarge, WrongMediaType)
+
+
+async def status(call: Call) -> Reply:
+    """``GET /v1/status``."""
+    return Reply(call.service.status())
+
+
+async def list_clusters(call: Call) -> Reply:
+    """``GET /v1/clusters``."""
+    return Reply(call.service.list_clusters(call.query.tenant))
+
+
+def _taken(accepted: Accepted, *, dry_run: bool = False) -> Reply:
+    taken = accepted.changed and not dry_run
+    headers = {"Location": f"/v1/clusters/{quote(accepted.cluster)}"} if taken else {}
+    return Reply(accepted, 202 if taken else 200, headers)
+
+
+async def create(call: Call) -> Reply:
+    """``POST /v1/clusters``."""
+    dry_run = call.query.dry_run
+    return _taken(await call.service.create(call.body, dry_run=dry_run), dry_run=dry_run)
+
+
+async def show(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}``."""
+    return Reply(call.service.show(call.name))
+
+
+async def delete(call: Call) -> Reply:
+    """``DELETE /v1/clusters/{name}``."""
+    return _taken(await call.service.delete(call.name, call.query.confirm))
+
+
+async def scale(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/scale``."""
+    wanted, dry_run = call.body, call.query.dry_run
+    return _taken(await call.service.scale(call.name, wanted.group, wanted.count,
+                                           dry_run=dry_run), dry_run=dry_run)
+
+
+async def nodes(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}/nodes``."""
+    return Reply(call.service.nodes(call.name))
+
+
+async def endpoints(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}/endpoints``."""
+    return Reply(call.service.endpoints(call.name))
+
+
+async def plan(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}/plan``."""
+    return Reply(call.service.plan(call.name))
+
+
+async def offers(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}/offers``."""
+    return Reply(call.service.offers(call.name))
+
+
+def _stream(call: Call) -> Streamed:
+    name = call.path.get("name")
+    if name is not None:
+        call.service.show(name)         # a 404 must come before the stream begins
+    after = call.query.after
+    if call.last_event_id:
+        if not call.last_event_id.isdigit():
+            raise Invalid("Last-Event-ID is no sequence number", [
+                Fault("Last-Event-ID", f"a number, not {call.last_event_id!r}", "type")])
+        after = int(call.last_event_id)
+    context = call.context
+
+    async def produce(write: Write) -> None:
+        await feed(context.service, name, after, write, context.heartbeat_s)
+
+    return Streamed(EVENT_STREAM, produce, {"X-Accel-Buffering": "no"}, endless=True)
+
+
+async def events(call: Call) -> Reply | Streamed:
+    """``GET /v1/clusters/{name}/events`` and ``GET /v1/events``, as JSON or as a stream."""
+    if EVENT_STREAM in call.accept:
+        return _stream(call)
+    return Reply(call.service.events(call.path.get("name"), call.query.after or 0,
+                                     call.query.limit))
+
+
+async def stream(call: Call) -> Streamed:
+    """``GET /v1/clusters/{name}/events/stream`` and ``GET /v1/events/stream``."""
+    return _stream(call)
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+async def executor(call: Call) -> Streamed:
+    """``GET /v1/executor/{name}``: the one file that agents fetch."""
+    path = call.context.executor_file()
+    if path is None or call.name != path.name or not path.is_file():
+        raise NotFound(f"no executor is named {call.name}")
+    known = path
+
+    async def produce(write: Write) -> None:
+        chunks = _read(known)
+        while (chunk := await asyncio.to_thread(next, chunks, b"")) != b"":
+            await write(chunk)
+
+    # The name holds the hash of the contents, so a copy never grows old.
+    return Streamed("application/octet-stream", produce, {
+        "Content-Length": str(path.stat().st_size),
+        "Cache-Control": "public, max-age=31536000, immutable"})
+
+
+async def openapi(_: Call) -> Reply:
+    """``GET /v1/openapi.json``."""
+    from .openapi import document  # it reads the table below
+    return Reply(document())
+
+
+def _get(path: str, run: Any, name: str, summary: str, model: Any, **more: Any) -> Route:
+    refuses = (NotFound,) if "{" in path else ()
+    return Route("GET", path, name, summary, run, {200: Answer("as asked", model)},
+                 refuses=refuses, **more)
+
+
+def _stream_route(path: str, name: str, summary: str) -> Route:
+    refuses = (NotFound, Unavailable) if "{" in path else (Unavailable,)
+    return Route("GET", path, name, summary, stream, {200: STREAM}, refuses=refuses,
+                 query=StreamQuery)
+
+
+CLUSTER = "/v1/clusters/{name}"
+ROUTES: tuple[Route, ...] = (
+    _get("/v1/status", status, "status", "The service itself", ServiceStatus),
+    _get("/v1/clusters", list_clusters, "listClusters", "All clusters, by name",
+         list[ClusterSummary], query=ListQuery),
+    Route("POST", "/v1/clusters", "createCluster", "Make a cluster from a spec", create, TAKEN,
+          refuses=(*BODY, Conflict, Invalid, Unavailable), query=ChangeQuery, body=ClusterSpec,
+          check_body=False),
+    _get(CLUSTER, show, "showCluster", "Everything about one cluster", ClusterDetail),
+    Route("DELETE", CLUSTER, "deleteCluster", "Stop its nodes, destroy its volumes, deregister",
+          delete, TAKEN, refuses=(NotFound, Conflict, Invalid, Unavailable), query=DeleteQuery),
+    Route("POST", f"{CLUSTER}/scale", "scaleCluster", "Change the number of nodes of a group",
+          scale, TAKEN, refuses=(*BODY, NotFound, Conflict, Invalid, Unavailable),
+          query=ChangeQuery, body=ScaleRequest),
+    _get(f"{CLUSTER}/nodes", nodes, "listNodes", "Its nodes", list[NodeView]),
+    _get(f"{CLUSTER}/endpoints", endpoints, "listEndpoints", "URLs of ready nodes by role",
+         dict[str, list[str]]),
+    _get(f"{CLUSTER}/plan", plan, "showPlan", "How far it is from its spec", PlanView),
+    _get(f"{CLUSTER}/offers", offers, "listOffers",
+         "The last answer to each agent's offers, and why", list[OfferView]),
+    _get(f"{CLUSTER}/events", events, "listEvents", "What happened to it, oldest first",
+         list[EventView], query=EventsQuery, also={EVENT_STREAM: STREAM}),
+    _stream_route(f"{CLUSTER}/events/stream", "streamEvents", "Its events as they happen"),
+    _get("/v1/events", events, "listAllEvents", "What happened to all clusters, oldest first",
+         list[EventView], query=EventsQuery, also={EVENT_STREAM: STREAM}),
+    _stream_route("/v1/events/stream", "streamAllEvents", "All clusters' events as they happen"),
+    _get("/v1/openapi.json", openapi, "openapi", "This document", dict[str, Any]),
+    Route("GET", "/v1/executor/{name}", "fetchExecutor", "The executor that agents run", executor,
+          {200: Answer("the file", bytes, "application/octet-stream")}, refuses=(NotFound,)),
+)

@@ -1,0 +1,302 @@
+"""``esaas serve``: the service with its API and pages, from options, files and environment.
+
+Only ``click`` is imported at the top, so that ``esaas --help`` stays quick.
+"""
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from esaas.framework.settings import Settings
+    from tornado.httpserver import HTTPServer
+
+# Settings by the option that sets each, for messages and for building them.
+OPTIONS = {
+    "mesos_master": "--mesos-master", "state_dir": "--state-dir", "listen_host": "--host",
+    "listen_port": "--port", "advertise_url": "--advertise-url",
+    "executor_user": "--executor-user", "executor_python": "--executor-python",
+    "credentials": "--mesos-credentials", "distributions": "--distributions",
+    "failover_timeout_s": "--failover-timeout", "observe_busy_s": "--observe-busy",
+    "observe_idle_s": "--observe-idle", "log_json": "--log-json", "failpoint": "--failpoint",
+}
+FILES = ("credentials", "distributions")
+ANY_HOST = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
+
+
+class Faults(Exception):
+    """Everything that is wrong with the settings, one line each."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def configure_logging(*, as_json: bool) -> None:
+    """Send our own and everybody else's log to standard error, in one form."""
+    import structlog
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer()]
+    renderer: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    if as_json:
+        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared,
+                    structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger, cache_logger_on_first_use=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+
+
+def _file_value(option: str, path: str) -> Any:
+    import yaml
+
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Faults([f"{option}: cannot read {path}: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # The text may hold a secret: the place of the fault is told, not what stands there.
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise Faults([f"{option}: {path} is neither JSON nor YAML{where}"]) from error
+    if not isinstance(value, dict):
+        raise Faults([f"{option}: {path} must hold an object, not {type(value).__name__}"])
+    return value
+
+
+def build_settings(given: dict[str, Any]) -> Settings:
+    """Settings from options; Faults with every fault at once."""
+    from esaas.framework.core.spec import faults_of
+    from esaas.framework.settings import Settings
+    from pydantic import ValidationError
+
+    values = {name: value for name, value in given.items() if value is not None}
+    lines: list[str] = []
+    unread: set[str] = set()
+    for name in FILES:
+        if name in values:
+            try:
+                values[name] = _file_value(OPTIONS[name], values[name])
+            except Faults as faults:
+                lines += faults.lines
+                unread.add(name)
+                del values[name]
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        for fault in faults_of(error):
+            name, *rest = fault.path.split(".", 1)
+            if name not in unread:
+                option = OPTIONS.get(name, fault.path)
+                inner = f" {rest[0]}" if rest else ""
+                lines.append(f"{option}{inner}: {fault.message}")
+        raise Faults(lines) from error
+    if lines:
+        raise Faults(lines)
+    return settings
+
+
+def holder_of(port: int) -> str:
+    """Which process listens on a port, as far as this user may know; empty otherwise."""
+    import psutil
+
+    try:
+        for found in psutil.net_connections("tcp"):
+            address = found.laddr
+            if (found.status == psutil.CONN_LISTEN and found.pid and address
+                    and address.port == port):
+                return f" by {psutil.Process(found.pid).name()} (process {found.pid})"
+    except psutil.Error:
+        return ""
+    return ""
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets; click.ClickException that tells what to do otherwise."""
+    from tornado.netutil import bind_sockets
+
+    try:
+        return bind_sockets(port, host or None)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise click.ClickException(
+                f"port {port} on {host or 'all addresses'} is in use{holder_of(port)}; choose "
+                "another with --port N or ESAAS_PORT (0: any free port)") from error
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def base_url(settings: Settings, port: int) -> str:
+    """How agents and people reach this service."""
+    if settings.advertise_url:
+        return settings.advertise_url.rstrip("/")
+    host = settings.listen_host
+    if host in ANY_HOST:
+        host = socket.getfqdn()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def allowed_names(settings: Settings, more: tuple[str, ...]) -> frozenset[str] | None:
+    """The names the service answers to; None (any) when it listens beyond loopback."""
+    from urllib.parse import urlsplit
+
+    from .app import LOOPBACK_NAMES
+
+    if settings.listen_host not in LOOPBACK_NAMES and not more:
+        return None
+    advertised = urlsplit(settings.advertise_url or "").hostname
+    listening = {settings.listen_host} - set(ANY_HOST)
+    return LOOPBACK_NAMES | listening | frozenset(more) | (
+        {advertised} if advertised else frozenset())
+
+
+class _Signals:
+    """SIGTERM and SIGINT ask for the end; a second one does not wait for it."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    def install(self) -> None:
+        """After pymesos was imported, whose import takes a signal for itself."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on, number)
+
+    def _on(self, number: int) -> None:
+        if self.asked.is_set():
+            os._exit(128 + number)
+        self.asked.set()
+
+
+async def _until(asked: asyncio.Event, work: asyncio.Task[None]) -> bool:
+    """Whether ``work`` came to its end before the end was asked for; its failure is raised."""
+    waiting = asyncio.create_task(asked.wait())
+    await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if work.done():
+        work.result()
+        return True
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    return False
+
+
+async def run(settings: Settings, sockets: list[socket.socket], names: frozenset[str] | None,
+              ready_file: Path | None, say: Callable[[str], None]) -> None:
+    """Serve until a signal; then stop in order: doors, streams, clusters, connections."""
+    import structlog
+    from esaas.framework.service.clusters import Clusters
+    from tornado.httpserver import HTTPServer
+
+    from .app import make_app
+    from .stream import Streams
+
+    log = structlog.get_logger()
+    service, streams, signals = Clusters(settings), Streams(), _Signals()
+    signals.install()
+    server: HTTPServer = HTTPServer(make_app(
+        service, lambda: service.executor_file, allowed_hosts=names, streams=streams))
+    server.add_sockets(sockets)
+    url = base_url(settings, sockets[0].getsockname()[1])
+    service.advertise(url)
+    try:
+        # The doors are open before the clusters start: agents fetch the executor from here.
+        if await _until(signals.asked, asyncio.create_task(service.start())):
+            if ready_file is not None:
+                ready_file.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+            say(f"ESAAS serves at {url}")
+            log.info("service_ready", url=url)
+            await signals.asked.wait()
+    finally:
+        log.info("service_stopping")
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+        server.stop()
+        await streams.close()
+        await service.stop()
+        await server.close_all_connections()
+        log.info("service_stopped")
+
+
+def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
+    return click.option(*names, envvar=f"ESAAS_{env}", show_envvar=True, **more)
+
+
+@click.command()
+@_option("--mesos-master", env="MESOS_MASTER", metavar="ADDRESS",
+         help="host:port, or zk://host:port,.../path. Required.")
+@_option("--state-dir", env="STATE_DIR", metavar="DIR", default="~/.local/state/esaas",
+         show_default=True, help="Where the embedded store and the executor's file live.")
+@_option("--host", "listen_host", env="HOST", default="127.0.0.1", show_default=True,
+         help="Address to listen on; loopback unless you choose otherwise.")
+@_option("--port", "listen_port", env="PORT", default="8080", show_default=True,
+         help="Port to listen on; 0 chooses a free one and prints it.")
+@_option("--advertise-url", env="ADVERTISE_URL", metavar="URL",
+         help="How agents reach this service; default: from --host and --port.")
+@_option("--allow-host", env="ALLOW_HOST", metavar="NAME", multiple=True,
+         help="A further name that requests may be sent to; repeat for more.")
+@_option("--executor-user", env="EXECUTOR_USER", metavar="USER",
+         help="Who executors and Elasticsearch run as; default: the agent's choice.")
+@_option("--executor-python", env="EXECUTOR_PYTHON", metavar="COMMAND",
+         help="Python on the agents; default: python3.")
+@_option("--mesos-credentials", "credentials", env="MESOS_CREDENTIALS", metavar="FILE",
+         help='JSON or YAML: {TENANT or "*": {principal: ..., secret: ...}}.')
+@_option("--distributions", env="DISTRIBUTIONS", metavar="FILE",
+         help="JSON or YAML: {VERSION: {url: ..., sha256: ...}}.")
+@_option("--failover-timeout", "failover_timeout_s", env="FAILOVER_TIMEOUT", metavar="SECONDS",
+         help="How long Mesos keeps nodes running without this service; default: 4 weeks.")
+@_option("--observe-busy", "observe_busy_s", env="OBSERVE_BUSY", metavar="SECONDS",
+         help="How often a changing cluster is looked at; default: 1.")
+@_option("--observe-idle", "observe_idle_s", env="OBSERVE_IDLE", metavar="SECONDS",
+         help="How often a calm cluster is looked at; default: 5.")
+@_option("--log-json", env="LOG_JSON", is_flag=True, help="Log JSON lines.")
+@_option("--failpoint", env="FAILPOINT", hidden=True)
+@_option("--ready-file", env="READY_FILE", metavar="FILE",
+         help="Written with URL and process id once the service is ready.")
+def serve(allow_host: tuple[str, ...], ready_file: str | None, **given: Any) -> None:
+    """Run the service: schedulers, API and pages.
+
+    Every option can be given in the environment. Secrets come from files only. SIGTERM or Ctrl-C
+    stops the service in order; nodes keep running. Exit codes: 0 stopped as asked, 1 could not
+    run, 2 wrong settings.
+    """
+    if given.get("state_dir"):
+        given["state_dir"] = str(Path(given["state_dir"]).expanduser())
+    try:
+        settings = build_settings(given)
+    except Faults as faults:
+        raise click.UsageError("these settings cannot be used:\n"
+                               + "\n".join(f"  {line}" for line in faults.lines)) from faults
+    from esaas.framework.core.errors import EsaasError
+
+    configure_logging(as_json=settings.log_json)
+    sockets = bind(settings.listen_host, settings.listen_port)
+    try:
+        asyncio.run(run(settings, sockets, allowed_names(settings, allow_host),
+                        Path(ready_file) if ready_file else None, click.echo))
+    except EsaasError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,204 @@
+// Makes pages live: an event from the service lets the page fetch its own fragment again and
+// patch what has changed. Everything works without this script; only then one has to reload.
+"use strict";
+
+(() => {
+  const DEBOUNCE_MS = 150;
+  const page = document.body.dataset;
+  const live = document.querySelector("[data-live]");
+  const link = document.querySelector("[data-link]");
+
+  // ---- patching: keeps focus, scroll, selection and open details ----------------------------
+  const keyOf = (node) => (node.nodeType === Node.ELEMENT_NODE && node.id) || null;
+  const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName
+    && keyOf(a) === keyOf(b);
+
+  function patchAttributes(old, fresh) {
+    for (const {name} of [...old.attributes]) {
+      const kept = (name === "open" && old.nodeName === "DETAILS") || name === "data-shown";
+      if (!fresh.hasAttribute(name) && !kept) old.removeAttribute(name);
+    }
+    for (const {name, value} of fresh.attributes) {
+      const kept = (name === "open" && old.nodeName === "DETAILS")
+        || (name === "hidden" && old.dataset.shown);
+      if (!kept && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+  }
+
+  function patch(old, fresh) {
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+      return;
+    }
+    patchAttributes(old, fresh);
+    patchChildren(old, fresh);
+  }
+
+  function patchChildren(old, fresh) {
+    const keyed = new Map();
+    for (const child of old.children) if (child.id) keyed.set(child.id, child);
+    let at = old.firstChild;
+    for (const wanted of [...fresh.childNodes]) {
+      if (at && at.nodeType === Node.TEXT_NODE && wanted.nodeType !== Node.TEXT_NODE) {
+        const blank = at;       // the page and its fragment differ in white space around tags
+        at = at.nextSibling;
+        blank.remove();
+      }
+      const known = keyed.get(keyOf(wanted));
+      if (known && alike(known, wanted)) {
+        if (known === at) at = at.nextSibling; else old.insertBefore(known, at);
+        keyed.delete(known.id);
+        patch(known, wanted);
+      } else if (at && !keyOf(at) && alike(at, wanted)) {
+        const next = at.nextSibling;
+        patch(at, wanted);
+        at = next;
+      } else {
+        old.insertBefore(wanted, at);
+      }
+    }
+    while (at) {
+      const next = at.nextSibling;
+      at.remove();
+      at = next;
+    }
+  }
+
+  // ---- what a screen reader hears: only sentences that have changed -------------------------
+  const sentences = () => new Map([...live.querySelectorAll("[data-says]")]
+    .map((item, index) => [item.id || index, item.dataset.says]));
+
+  function announce(before) {
+    const said = [...sentences()].filter(([key, text]) => before.get(key) !== text)
+      .map(([, text]) => text);
+    if (said.length) {
+      document.querySelector("[data-announce]").textContent = said.slice(0, 3).join(". ");
+    }
+  }
+
+  // ---- fetching: at most one at a time, once more when something came meanwhile -------------
+  let timer = null;
+  let busy = false;
+  let again = false;
+
+  async function refresh() {
+    timer = null;
+    if (busy) { again = true; return; }
+    busy = true;
+    try {
+      const answer = await fetch(page.fragment, {headers: {Accept: "text/html"}});
+      if (answer.status === 404) { location.assign("/"); return; }
+      if (!answer.ok) return;
+      const fresh = document.createElement("template");
+      fresh.innerHTML = await answer.text();
+      const before = sentences();
+      patchChildren(live, fresh.content);
+      announce(before);
+      showCopying();
+    } catch (error) {
+      console.warn("could not refresh", error);
+    } finally {
+      busy = false;
+      if (again) { again = false; soon(); }
+    }
+  }
+
+  function soon() {
+    if (timer === null) timer = setTimeout(refresh, DEBOUNCE_MS);
+  }
+
+  // ---- the stream: closed while nobody looks, since browsers allow few connections ----------
+  let source = null;
+
+  function showLink(on) {
+    const text = link.querySelector("[data-link-text]");
+    link.hidden = false;
+    link.classList.toggle("on", on);
+    text.textContent = on ? text.dataset.on : text.dataset.off;
+  }
+
+  function connect() {
+    if (source !== null || document.hidden) return;
+    source = new EventSource(page.stream);
+    // What happened between the page and the stream is fetched once.
+    source.addEventListener("open", () => { showLink(true); soon(); });
+    source.addEventListener("event", soon);
+    source.addEventListener("summary", soon);
+    source.addEventListener("gone", () => { disconnect(); location.assign("/"); });
+    source.addEventListener("error", () => {
+      showLink(false);
+      if (source.readyState === EventSource.CLOSED) {     // refused: the browser gives up, we not
+        disconnect();
+        setTimeout(connect, 5000);
+      }
+    });
+  }
+
+  function disconnect() {
+    if (source !== null) source.close();
+    source = null;
+  }
+
+  // ---- moments grow older without asking the service ----------------------------------------
+  function ago(seconds) {
+    for (const [size, unit] of [[86400, "day"], [3600, "h"], [60, "min"], [5, "s"]]) {
+      if (seconds >= size) {
+        const count = Math.floor(seconds / (size === 5 ? 1 : size));
+        return `${count} ${unit}${unit === "day" && count > 1 ? "s" : ""} ago`;
+      }
+    }
+    return "just now";
+  }
+
+  function age() {
+    for (const time of document.querySelectorAll("time[data-at]")) {
+      const text = ago(Date.now() / 1000 - Number(time.dataset.at));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  }
+
+  // ---- small helps --------------------------------------------------------------------------
+  function showCopying() {
+    if (!navigator.clipboard) return;
+    for (const button of document.querySelectorAll("[data-copy][hidden]")) {
+      button.dataset.shown = "yes";
+      button.hidden = false;
+    }
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    document.querySelector("[data-announce]").textContent = "copied";
+    button.classList.add("done");
+  });
+
+  const dialog = document.querySelector("[data-dialog]");
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.confirm || form.dataset.sure) return;
+    const count = Number(form.elements.count.value);
+    if (!(count < Number(form.dataset.shrink))) return;
+    event.preventDefault();
+    dialog.querySelector("[data-dialog-text]").textContent = form.dataset.confirm;
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue !== "yes") return;
+      form.dataset.sure = "yes";
+      form.requestSubmit();
+    }, {once: true});
+    dialog.returnValue = "no";
+    dialog.showModal();
+  });
+
+  showCopying();
+  setInterval(age, 10000);
+  if (page.stream && live && "EventSource" in window) {
+    connect();
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) { disconnect(); } else { connect(); }
+    });
+    window.addEventListener("pagehide", disconnect);
+    window.addEventListener("pageshow", connect);
+  }
+})();
