@@ -1,0 +1,80 @@
+"""The other dialect, and the other kinds of disks, on real parts."""
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from esaas.local.datacentre import DataCentre
+from esaas.local.spec import AgentSpec, Disk, default_agents
+from esaas.local.testing import FIRST_TASK_PORT, temporary_data_centre
+
+from .service import Service, count_documents, index_documents, spec, wait_for
+from .test_real_life import volumes
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[DataCentre]:
+    """Two agents, each with a PATH and a MOUNT disk beside its work directory."""
+    agents = [AgentSpec(hostname=agent.hostname, ports=agent.ports, attributes=agent.attributes,
+                        disks=(Disk(type="PATH", size_mb=8000), Disk(type="MOUNT", size_mb=3000)))
+              for agent in default_agents(2, first_port=FIRST_TASK_PORT)]
+    with temporary_data_centre(agents, principals={"demo": "demo"}) as centre:
+        yield centre
+
+
+@pytest.fixture(scope="module")
+def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that knows both versions."""
+    directory: Path = tmp_path_factory.mktemp("service")
+    found = Service(box, directory, ("demo",), ("6.8.23", "7.17.29")).start()
+    try:
+        yield found
+    finally:
+        if not found.dead():
+            assert found.stop() == 0
+
+
+def test_version_7_forms_once_on_path_and_mount_disks(box: DataCentre, service: Service) -> None:
+    shape = {"cpus": 0.5, "mem_mb": 768, "heap": {"mb": 256}, "roles": ["master", "data"]}
+    body = spec("seven", "demo") | {"version": "7.17.29", "groups": [
+        shape | {"name": "path", "count": 1, "disk_type": "PATH", "disk_mb": 2000},
+        shape | {"name": "mount", "count": 1, "disk_type": "MOUNT", "disk_mb": 2000}]}
+    service.client.post("/v1/clusters", body)
+    detail = service.green("seven", 2)
+    sizes = {node["name"]: node["disk_mb"] for node in detail["nodes"]}
+    assert sizes == {"path-1": 2000, "mount-1": 3000}, "a MOUNT disk is taken whole"
+    assert len(volumes(box, "demo/seven")) == 2
+    info = service.es("seven", "/_nodes/settings?flat_settings=true")["nodes"].values()
+    for node in info:
+        assert sorted(node["settings"]["node.roles"]) == ["data", "master"]
+        founders = node["settings"]["cluster.initial_master_nodes"]
+        assert sorted(founders) == ["mount-1", "path-1"]
+        assert "discovery.zen.minimum_master_nodes" not in node["settings"]
+    index_documents(service, "seven", 200)
+    settings = service.es("seven", "/notes/_settings?flat_settings=true")["notes"]["settings"]
+    assert settings["index.number_of_replicas"] == "1"
+
+
+def test_a_restarted_node_of_version_7_never_founds_again(service: Service) -> None:
+    before = service.nodes("seven")["path-1"]
+    uuid = service.show("seven")["es"]["cluster_uuid"]
+    os.kill(before["pid"], signal.SIGKILL)
+    wait_for("another start of path-1", lambda: service.nodes("seven")["path-1"]["launch"] == 2)
+    service.green("seven", 2)
+    detail = service.show("seven")
+    assert detail["es"]["cluster_uuid"] == uuid
+    info = service.es("seven", "/_nodes/path-1/settings?flat_settings=true")["nodes"].values()
+    assert all("cluster.initial_master_nodes" not in node["settings"] for node in info)
+    assert count_documents(service, "seven") == 200
+
+
+def test_its_disks_are_free_again_after_a_deletion(box: DataCentre, service: Service) -> None:
+    service.client.delete("/v1/clusters/seven", confirm="seven")
+    wait_for("the cluster to be gone", lambda: service.client.get("/v1/clusters") == [])
+    assert volumes(box, "demo/seven") == []
