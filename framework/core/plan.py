@@ -133,7 +133,7 @@ def _settings_steps(state: ClusterState) -> list[Step]:
     seen = state.es is not None
     replicas = state.es.template_replicas if state.es is not None else None
     done = replicas == state.spec.default_replicas
-    return [Step("default-replicas", f"new indices get {state.spec.default_replicas} replicas",
+    return [Step("default-replicas", f"default number of replicas is {state.spec.default_replicas}",
                  None, Status.DONE if done else Status.RUNNING if seen else Status.PENDING,
                  "index template is in place" if done else "index template is not there yet")]
 

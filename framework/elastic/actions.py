@@ -15,7 +15,7 @@ async def perform(client: EsClient, operation: Operation) -> str:
         await client.request("PUT", f"/_template/{TEMPLATE}", body={
             "index_patterns": ["*"], "order": TEMPLATE_ORDER,
             "settings": {"index.number_of_replicas": operation.replicas}})
-        return f"new indices get {operation.replicas} replicas"
+        return f"default number of replicas is {operation.replicas}"
     if isinstance(operation, SetMinimumMasterNodes):
         await client.request("PUT", "/_cluster/settings", body={
             "persistent": {MINIMUM_MASTER_NODES: operation.count}})

@@ -5,16 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from esaas.framework.client import Refused
 from esaas.local import master_api
 from esaas.local.datacentre import DataCentre
 
-from .service import Service, count_documents, index_documents, spec, wait_for
+from ..ui.browser import resize, shoot, start_chromium
+from .service import PATIENCE_S, Service, count_documents, index_documents, spec, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -133,13 +138,28 @@ def test_nodes_outlive_the_service(box: DataCentre, service: Service) -> None:
     assert count_documents(service, "demo") == DOCUMENTS
 
 
-def test_growth_by_the_command_line(box: DataCentre, service: Service) -> None:
-    box.add_agent()
-    done = subprocess.run(
-        [sys.executable, "-c", "from esaas.framework.cli import main; main()", "--url",
-         service.url, "cluster", "scale", "demo", "node", "4", "--wait"],
-        capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_growth_by_a_click(box: DataCentre, service: Service, tmp_path: Path) -> None:
+    browser = start_chromium(tmp_path / "profile")
+    try:
+        resize(browser, 1280)
+        browser.get(f"{service.url}/clusters/demo")
+        wait = WebDriverWait(browser, PATIENCE_S)
+        wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".link.on"))
+        count = browser.find_element(By.ID, "count-node")
+        count.send_keys(Keys.CONTROL, "a")
+        count.send_keys("4", Keys.ENTER)
+        wait.until(lambda _: "node-4" in browser.page_source)
+        held = wait_for("node-4 to wait for an agent of its own", lambda: [
+            offer for offer in service.client.get("/v1/clusters/demo/offers")
+            if "of at most 1 nodes of this cluster" in offer["reason"]])
+        assert {offer["agent"] for offer in held} <= {"agent-1", "agent-2", "agent-3"}
+        box.add_agent()
+        # From here on everything comes by server-sent events.
+        wait.until(lambda _: "ready" in browser.execute_script(
+            "return document.querySelector('#node-node-4')?.textContent ?? ''"))
+        shoot(browser, "real-cluster")
+    finally:
+        browser.quit()
     detail = service.green("demo", 4)
     assert len({node["host"] for node in detail["nodes"]}) == 4
     assert detail["revision"] == 2
@@ -169,6 +189,15 @@ def test_two_tenants_share_hosts_on_their_own_ports(box: DataCentre, service: Se
     assert hosts <= {node["host"] for node in service.nodes("demo").values()}
     listed = service.client.get("/v1/clusters")
     assert {item["name"]: item["tenant"] for item in listed} == {"demo": "demo", "notes": "acme"}
+
+
+def test_growth_by_the_command_line(service: Service) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from esaas.framework.cli import main; main()", "--url",
+         service.url, "cluster", "scale", "notes", "node", "3", "--wait"],
+        capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    service.green("notes", 3)
 
 
 def test_a_deletion_leaves_nothing(box: DataCentre, service: Service) -> None:
