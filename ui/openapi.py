@@ -1,14 +1,10 @@
 """The OpenAPI document, made from the route table.
 
-``python -m esaas.ui.openapi docs/api/openapi.json`` writes it anew.
+``python -m esaas.ui.document docs/api/openapi.json`` writes it anew.
 """
 from __future__ import annotations
 
-import json
-import sys
-from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 from esaas.framework.service.errors import Invalid, ServiceError
@@ -17,7 +13,6 @@ from pydantic import BaseModel, TypeAdapter
 from .bodies import JSON_TYPE, YAML_TYPES
 from .problems import ErrorAnswer
 from .route import Answer, Route
-from .routes import ROUTES
 
 Mode = Literal["validation", "serialization"]
 ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, scale and delete them. Every "
@@ -28,10 +23,10 @@ ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, scale and delete 
 class _Schemas:
     """All models of the table, each once, under ``components``."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: tuple[Route, ...]) -> None:
         inputs: list[tuple[str, Mode, TypeAdapter[Any]]] = [
             ("ErrorAnswer", "serialization", TypeAdapter(ErrorAnswer))]
-        for route in ROUTES:
+        for route in routes:
             if route.body is not None:
                 inputs.append((f"{route.name}.body", "validation", TypeAdapter(route.body)))
             for status, answer in route.answers.items():
@@ -102,12 +97,11 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     return operation
 
 
-@lru_cache(maxsize=1)
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the API."""
-    schemas = _Schemas()
+def document(routes: tuple[Route, ...]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of an API with these routes."""
+    schemas = _Schemas(routes)
     paths: dict[str, Any] = {}
-    for route in ROUTES:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {"openapi": "3.1.0",
             "info": {"title": "ESAAS", "description": ABOUT,
@@ -115,15 +109,3 @@ def document() -> dict[str, Any]:
                      "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
             "paths": paths,
             "components": {"schemas": schemas.components}}
-
-
-def text() -> str:
-    """The document as it is kept in the tree."""
-    return json.dumps(document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(text(), encoding="utf-8")
-    else:
-        sys.stdout.write(text())

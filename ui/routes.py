@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from .models import (
     ScaleRequest,
     StreamQuery,
 )
+from .openapi import document
 from .problems import TooLarge, WrongMediaType
 from .route import Answer, Call, Reply, Route, Streamed
 from .stream import Write, feed
@@ -156,10 +158,15 @@ async def executor(call: Call) -> Streamed:
         "Cache-Control": "public, max-age=31536000, immutable"})
 
 
+@cache
+def described() -> dict[str, Any]:
+    """The document of this table, made once."""
+    return document(ROUTES)
+
+
 async def openapi(_: Call) -> Reply:
     """``GET /v1/openapi.json``."""
-    from .openapi import document  # it reads the table below
-    return Reply(document())
+    return Reply(described())
 
 
 def _get(path: str, run: Any, name: str, summary: str, model: Any, **more: Any) -> Route:
