@@ -115,6 +115,9 @@ def _ended(record: NodeRecord, event: ev.TaskUpdated, message: str) -> NodeRecor
     if record.state is S.STOPPING:
         return _moved(record, Trigger.TASK_ENDED, event.at, message="stopped", pid=None,
                       serving_since=None, operations=())
+    if record.state is S.RESTARTING:
+        return _moved(record, Trigger.TASK_ENDED, event.at, pid=None, serving_since=None,
+                      retry_at=event.at, message="stopped, to start again in place")
     changes: dict[str, Any] = {
         "failures": failures, "retry_at": event.at + backoff_s(failures), "pid": None,
         "serving_since": None,
@@ -164,6 +167,8 @@ def _es_observed(state: ClusterState, event: ev.EsObserved) -> ClusterState:
 
 
 def _es_acted(state: ClusterState, event: ev.EsActed) -> ClusterState:
+    if event.action == "Flush":
+        return replace(state, flushed_at=event.at)
     return state          # the next view shows its effect; until then ``asked`` holds it back
 
 
@@ -181,6 +186,17 @@ def _delete_accepted(state: ClusterState, event: ev.DeleteAccepted) -> ClusterSt
 
 # ------------------------------------------------------------------- intents
 
+def _paused(state: ClusterState, event: ev.Paused) -> ClusterState:
+    return replace(state, paused=event.paused)
+
+
+def _restart_asked(state: ClusterState, event: ev.RestartAsked) -> ClusterState:
+    record = state.nodes.get(event.node)
+    if record is None or not record.config:
+        return state
+    return state.with_node(replace(record, config="restart asked"))
+
+
 def _node_planned(state: ClusterState, event: ev.NodePlanned) -> ClusterState:
     return state.with_node(NodeRecord(event.node, event.group, S.PLANNED, since=event.at,
                                       incarnation=state.gone.get(event.node, 0)))
@@ -192,7 +208,7 @@ def _place_intended(state: ClusterState, event: ev.PlaceIntended) -> ClusterStat
     prefix = f"{state.identity.uid}.{record.name}.{incarnation}"
     placed = _moved(record, Trigger.PLACE, event.at, seat=event.seat, seat_confirmed=False,
                     incarnation=incarnation, launch=1, es_node_id=None, version=None,
-                    operations=(f"{prefix}.reserve", f"{prefix}.create"),
+                    operations=(f"{prefix}.reserve", f"{prefix}.create"), config=event.config,
                     message=f"placing on {event.seat.host}")
     return _launched(_reseeded(state.with_node(placed)), event.node)
 
@@ -221,7 +237,8 @@ def _seat_found(state: ClusterState, event: ev.SeatFound) -> ClusterState:
 def _launch_intended(state: ClusterState, event: ev.LaunchIntended) -> ClusterState:
     record = state.nodes[event.node]
     launched = _moved(record, Trigger.LAUNCH, event.at, launch=record.launch + 1,
-                      seat=event.seat, message=f"starting in place on {event.seat.host}")
+                      seat=event.seat, config=event.config,
+                      message=f"starting in place on {event.seat.host}")
     return _launched(_reseeded(state.with_node(launched)), event.node)
 
 
@@ -251,6 +268,47 @@ def _retire_intended(state: ClusterState, event: ev.RetireIntended) -> ClusterSt
     if record.state is S.DOWN:
         changes["operations"] = ()              # it goes to STOPPED: nothing is on its way
     return _reseeded(state.with_node(_moved(record, Trigger.STOP, event.at, **changes)))
+
+
+def _leave_intended(state: ClusterState, event: ev.LeaveIntended) -> ClusterState:
+    return state.with_node(replace(state.nodes[event.node], leaving=event.why))
+
+
+def _stay_intended(state: ClusterState, event: ev.StayIntended) -> ClusterState:
+    return state.with_node(replace(state.nodes[event.node], leaving=""))
+
+
+def _exclusions_settled(state: ClusterState, event: ev.ExclusionsSettled) -> ClusterState:
+    return replace(state, excluded=event.names)
+
+
+def _votes_excluded(state: ClusterState, event: ev.VotesExcluded) -> ClusterState:
+    return replace(state, excluded_votes=event.names)
+
+
+def _recycle_chosen(state: ClusterState, event: ev.RecycleChosen) -> ClusterState:
+    record = state.nodes[event.node]
+    return state.with_node(replace(record, recycle=record.launch))
+
+
+def _recycle_intended(state: ClusterState, event: ev.RecycleIntended) -> ClusterState:
+    record = state.nodes[event.node]
+    return state.with_node(_moved(record, Trigger.RESTART, event.at,
+                                  message="stopping, to start again in place"))
+
+
+def _recycle_done(state: ClusterState, event: ev.RecycleDone) -> ClusterState:
+    return state.with_node(replace(state.nodes[event.node], recycle=0))
+
+
+def _allocation_held(state: ClusterState, event: ev.AllocationHeld) -> ClusterState:
+    # Asked again, the setting is ours already: what was before stays what was first.
+    return state if state.held_allocation is not None else replace(
+        state, held_allocation=event.before)
+
+
+def _allocation_restored(state: ClusterState, event: ev.AllocationRestored) -> ClusterState:
+    return replace(state, held_allocation=None)
 
 
 def _kill_intended(state: ClusterState, event: ev.KillIntended) -> ClusterState:
@@ -323,6 +381,12 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.SendFailed: _send_failed,
     ev.SeedsWritten: _seeds_written, ev.EsObserved: _es_observed, ev.EsActed: _es_acted,
     ev.SpecAccepted: _spec_accepted, ev.DeleteAccepted: _delete_accepted,
+    ev.Paused: _paused, ev.RestartAsked: _restart_asked,
+    ev.LeaveIntended: _leave_intended, ev.StayIntended: _stay_intended,
+    ev.ExclusionsSettled: _exclusions_settled, ev.VotesExcluded: _votes_excluded,
+    ev.RecycleChosen: _recycle_chosen, ev.RecycleIntended: _recycle_intended,
+    ev.RecycleDone: _recycle_done, ev.AllocationHeld: _allocation_held,
+    ev.AllocationRestored: _allocation_restored,
     ev.NodePlanned: _node_planned, ev.PlaceIntended: _place_intended, ev.SeatFound: _seat_found,
     ev.LaunchIntended: _launch_intended, ev.RetireIntended: _retire_intended,
     ev.KillIntended: _kill_intended, ev.ReleaseIntended: _release_intended,

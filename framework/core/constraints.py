@@ -213,7 +213,8 @@ def parse(text: str) -> Constraint:
 
 def _place_of(error: UnexpectedInput, text: str) -> str:
     """Where the text is wrong, with a picture of it and what could stand there."""
-    if error.column < 1:                                # the text ends too early
+    token = getattr(error, "token", None)
+    if token is not None and token.type == "$END":
         return f"not a constraint: {text!r} ends where more is expected"
     found = f"not a constraint, at column {error.column}:\n{error.get_context(text).rstrip()}"
     if "OPERATOR" in (getattr(error, "allowed", None) or getattr(error, "accepts", None) or ()):

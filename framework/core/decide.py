@@ -12,13 +12,16 @@ from . import events as ev
 from .draft import AgentAnswer, Draft
 from .facts import ALIVE, ClusterState, NodeState
 from .gates import (
+    departing_masters,
     held_by,
     quorum,
     quorum_with,
     standing_masters,
     start_gates,
+    stop_gates,
     view_is_fresh,
 )
+from .leaving import depart
 from .offers.answer import answer_offers, needs
 from .operations import (
     Kill,
@@ -33,6 +36,7 @@ from .operations import (
 )
 from .plan import diff, summary, wanted_nodes
 from .resources import Offer
+from .rolling import roll
 
 S = NodeState
 
@@ -68,13 +72,16 @@ def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision
         _forget_failures(draft)
     if state.link.connected:
         _reconcile(draft)
+    depart(draft)
+    roll(draft)
+    if state.link.connected:
         _kill(draft)
-        _tell_seeds(draft)
     _tend_elasticsearch(draft)
     if state.link.connected:        # offers do not outlive a connection: nothing to answer
         answer_offers(draft, offers)
     _finish_releases(draft)
     if state.link.connected:
+        _tell_seeds(draft)          # of the nodes that have just been placed, too
         _tell_needs(draft)
         _leave(draft)
     plan = diff(draft.state, now)
@@ -143,7 +150,7 @@ def _kill(draft: Draft) -> None:
     """Stop what is to go, and what no record knows; again until Mesos says it has ended."""
     state, now = draft.state, draft.now
     for record in state.nodes.values():
-        if record.state is not S.STOPPING:
+        if record.state not in (S.STOPPING, S.RESTARTING):
             continue
         if not state.asked.lately(f"kill {record.name}", now, KILL_AGAIN_S):
             draft.do(Kill((ev.KillIntended(now, record.name),), state.task_id(record),
@@ -181,22 +188,34 @@ def _tend_elasticsearch(draft: Draft) -> None:
         return
     wanted = wanted_minimum_master_nodes(state, now)
     found = state.es.minimum_master_nodes
-    if (found is None or found < wanted) and not state.asked.lately(
+    if (found is None or found != wanted) and not state.asked.lately(
             f"minimum_master_nodes {wanted}", now, ES_ACTION_AGAIN_S):
         draft.do(SetMinimumMasterNodes(
             (ev.AskedFor(now, f"minimum_master_nodes {wanted}"),), wanted))
 
 
 def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:
-    """The quorum of the standing masters; already of one more when that is all it waits for."""
+    """The quorum of the standing masters; already of one more when that is all it waits for.
+
+    Lowered only when a master has gone, or when the last but one is to go.
+    """
     standing = standing_masters(state)
     ready = sum(state.is_ready(record) for record in standing)
     wanted = min(quorum(len(standing)), ready) or 1
+    found = state.es.minimum_master_nodes if state.es is not None else None
+    for record in departing_masters(state):
+        held = held_by(stop_gates(state, record, now))
+        if held is not None and held.name == "quorum_kept":
+            return quorum(len(standing) - 1)
+        wanted = max(wanted, found or 1)        # it may still run: lowered when it is gone
+    if ready < len(standing):
+        wanted = max(wanted, found or 1)        # never lowered because a master is away
     for record in state.nodes.values():
         if record.state is S.PLANNED and state.is_master(record) and record not in standing:
             held = held_by(start_gates(state, record, now))
             if held is not None and held.name == "quorum_raised":
                 wanted = max(wanted, quorum_with(state, record))
+            wanted = max(wanted, found or 1)    # it has been raised for this one
     return wanted
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .facts import EsView, Seat
+from .facts import EsView, Layered, Seat
 from .spec import ClusterSpec
 
 
@@ -123,6 +123,20 @@ class DeleteAccepted(Event):
     """The cluster is to go, with its volumes: confirmed by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Paused(Event):
+    """No further step of a change is to begin, or it may go on."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAsked(Event):
+    """People want a node restarted, whatever it runs with."""
+
+    node: str
+
+
 # ------------------------------------------------------------------- intents
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,7 @@ class PlaceIntended(Event):
 
     node: str
     seat: Seat
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +175,7 @@ class LaunchIntended(Event):
 
     node: str
     seat: Seat
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +184,68 @@ class RetireIntended(Event):
 
     node: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveIntended(Event):
+    """The node is not wanted any more: it is to be drained, and may still stay."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StayIntended(Event):
+    """A node that was to leave is wanted again."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionsSettled(Event):
+    """The names that are, or may be, under an allocation exclusion of ours."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VotesExcluded(Event):
+    """The names that are, or may be, under a voting exclusion of ours."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleChosen(Event):
+    """The node is the next to be restarted in place."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleIntended(Event):
+    """The node is about to be stopped, to start again in place."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleDone(Event):
+    """The node is back as a member."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationHeld(Event):
+    """Allocation is about to be held; this is what was set before."""
+
+    before: Layered
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationRestored(Event):
+    """Allocation is as it was before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class NodeState(StrEnum):
     RUNNING = "running"            # Elasticsearch answers under its own name
     UNREACHABLE = "unreachable"    # its agent is away; it may well be alive
     DOWN = "down"                  # its task has ended; its reservation and volume remain
+    RESTARTING = "restarting"      # told to stop, to start again in place
     STOPPING = "stopping"          # told to stop, on the way out
     STOPPED = "stopped"            # ended for good; its resources wait to be released
     RELEASING = "releasing"        # stored and sent: DESTROY, UNRESERVE; outcome unknown
@@ -38,7 +39,7 @@ class NodeState(StrEnum):
 
 # States in which a process of the node may exist.
 ALIVE = frozenset({NodeState.PLACING, NodeState.LAUNCHING, NodeState.STARTING, NodeState.RUNNING,
-                   NodeState.UNREACHABLE, NodeState.STOPPING})
+                   NodeState.UNREACHABLE, NodeState.RESTARTING, NodeState.STOPPING})
 # States in which an ACCEPT of ours has an outcome that we do not know yet.
 IN_FLIGHT = frozenset({NodeState.PLACING, NodeState.LAUNCHING, NodeState.RELEASING})
 
@@ -93,7 +94,10 @@ class NodeRecord:
     launch: int = 0                    # counts the starts on this volume
     seat: Seat | None = None
     seat_confirmed: bool = False       # the reservation and the volume are known to exist
+    leaving: str = ""                  # why it is to go once it is drained; it may still stay
     retire: bool = False               # it is to go, with its volume: an explicit decommission
+    config: str = ""                   # fingerprint of what it was started with
+    recycle: int = 0                   # the launch that a restart of ours is to replace; 0: none
     operations: tuple[str, ...] = ()   # ids of operations whose outcome we wait for
     es_node_id: str | None = None
     pid: int | None = None
@@ -167,6 +171,19 @@ class EsNode:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardLoad:
+    """What a node holds: started or leaving shards, those on their way to it, and their size."""
+
+    shards: int = 0
+    incoming: int = 0
+    store_mb: int = 0
+
+
+# (transient, persistent) values of a setting of the cluster; a transient one masks a persistent.
+Layered = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class EsView:
     """What Elasticsearch says of itself at one moment."""
 
@@ -184,6 +201,22 @@ class EsView:
     store_mb: float | None = None
     minimum_master_nodes: int | None = None    # the persistent setting, up to 6.x
     template_replicas: int | None = None       # of our index template; None: no template
+    loads: Mapping[str, ShardLoad] | None = None       # by node name; None: not looked at
+    max_replicas: int | None = None            # of any index; None: not looked at
+    allocation_settings: Layered = (None, None)        # cluster.routing.allocation.enable
+    exclude_settings: Layered = (None, None)           # ...allocation.exclude._name
+    voting_exclusions: tuple[str, ...] = ()
+
+    @property
+    def allocation(self) -> str:
+        """The value of ``cluster.routing.allocation.enable`` in force."""
+        return self.allocation_settings[0] or self.allocation_settings[1] or "all"
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Node names that get no shards, by the setting in force."""
+        text = self.exclude_settings[0] or self.exclude_settings[1] or ""
+        return tuple(name for name in text.split(",") if name)
 
     def lists(self, record: NodeRecord) -> bool:
         """Whether the node is a member under its own name and id."""
@@ -228,12 +261,17 @@ class ClusterState:
     seeds: Seeds = Seeds()
     # The last incarnation of nodes that are gone, so that a volume's id is never used twice.
     gone: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    excluded: tuple[str, ...] = ()      # names that we have put under allocation exclusion
+    excluded_votes: tuple[str, ...] = ()
+    held_allocation: Layered | None = None     # what was set before a restart of ours held it
+    paused: bool = False                # people want no further step of a change
     deleting: bool = False
     removed: bool = False               # the framework is torn down: nothing is left to do
 
     link: Link = Link()
     es: EsView | None = None
     asked: Asked = Asked()
+    flushed_at: float = 0.0
 
     def with_node(self, record: NodeRecord) -> ClusterState:
         """The state with one node replaced or added."""
@@ -263,6 +301,10 @@ class ClusterState:
         """Whether a node is eligible as master."""
         group = self.group_of(record)
         return group is not None and "master" in group.roles
+
+    def was_master(self, record: NodeRecord) -> bool:
+        """Whether a node is eligible, or belongs to a group that the spec has no more."""
+        return self.is_master(record) or self.group_of(record) is None
 
     def is_ready(self, record: NodeRecord) -> bool:
         """Running, and a member by the cluster's own list: an open port is not membership."""

@@ -125,10 +125,123 @@ def masters_before_data(state: ClusterState, record: NodeRecord, now: float) -> 
                   f"waiting for the masters {', '.join(waiting)}")
 
 
+def no_primary_missing(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """A red cluster may have its only copy anywhere: nothing goes away from it."""
+    red = state.es is None or state.es.health == "red"
+    return Answer("no_primary_missing", not red, "the cluster is red: a primary is missing")
+
+
+def drained(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """No shard on the node and none moving to it.
+
+    With no primary missing (a gate of its own), none that is unassigned has its only copy here.
+    """
+    if state.es is None or state.es.loads is None:
+        return Answer("drained", False, "its shards have not been looked at yet")
+    if record.name not in state.es.excluded:
+        return Answer("drained", False, "it is not excluded from allocation yet")
+    load = state.es.loads.get(record.name)
+    left = load.shards + load.incoming if load is not None else 0
+    return Answer("drained", not left, f"{left} shards, {load.store_mb if load else 0} MB left")
+
+
+def departing_masters(state: ClusterState) -> list[NodeRecord]:
+    """The master-eligible node whose turn it is to leave, while it may still run."""
+    found = [record for record in state.nodes.values()
+             if record.leaving and state.was_master(record)
+             and record.state not in (NodeState.PLANNED, NodeState.STOPPED, NodeState.RELEASING)]
+    return sorted(found, key=lambda record: (not record.retire, record.name))[:1]
+
+
+def one_master_leaves_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """The next master leaves when the one before it is gone."""
+    first = departing_masters(state)
+    ok = not state.was_master(record) or not first or first[0].name == record.name
+    return Answer("one_master_leaves_at_a_time", ok,
+                  f"waiting for {first[0].name if first else ''} to be gone")
+
+
+def masters_are_ready(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """No master leaves while another is missing."""
+    if not state.was_master(record):
+        return Answer("masters_are_ready", True)
+    missing = sorted(other.name for other in standing_masters(state)
+                     if other.name != record.name and not state.is_ready(other))
+    return Answer("masters_are_ready", not missing, f"{', '.join(missing)} is no member")
+
+
+def quorum_kept(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Up to 6.x: without this master, the others must still reach ``minimum_master_nodes``."""
+    if not state.was_master(record) or state.spec.major > 6:
+        return Answer("quorum_kept", True)
+    left = sum(other.name != record.name for other in standing_masters(state))
+    needed = (state.es.minimum_master_nodes if state.es else None) or 1
+    return Answer("quorum_kept", left >= needed,
+                  f"{left} masters would be left, minimum_master_nodes is {needed}")
+
+
+def votes_excluded(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """7 and later: a master leaves the voting configuration before it stops."""
+    if not state.was_master(record) or state.spec.major < 7:
+        return Answer("votes_excluded", True)
+    there = state.es is not None and record.name in state.es.voting_exclusions
+    return Answer("votes_excluded", there, "it is still in the voting configuration")
+
+
+def not_paused(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """People have paused the change."""
+    return Answer("not_paused", not state.paused, "the change is paused")
+
+
+def one_node_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """All other nodes must be members."""
+    missing = sorted(other.name for other in state.nodes.values()
+                     if other.name != record.name and not other.retire
+                     and other.state is not NodeState.PLANNED and not state.is_ready(other))
+    return Answer("one_node_at_a_time", not missing, f"waiting for {', '.join(missing)}")
+
+
+def cluster_green(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Green; or yellow in the middle of an upgrade, when all that is missing are replicas.
+
+    Replicas cannot go to nodes of an older version, so an upgrade that waited for green alone
+    would never end.
+    """
+    health = state.es.health if state.es is not None else "unknown"
+    versions = {node.version for node in state.es.nodes.values()} if state.es else set()
+    ok = health == "green" or (health == "yellow" and len(versions) > 1)
+    return Answer("cluster_green", ok, f"health is {health}")
+
+
+def nothing_moves(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """No shard is on its way or being built."""
+    moving = (state.es.relocating_shards + state.es.initializing_shards) if state.es else 0
+    return Answer("nothing_moves", not moving, f"{moving} shards are moving or being built")
+
+
 ALWAYS: tuple[Gate, ...] = (connected_to_mesos, tasks_reconciled, retry_backoff)
 GROWTH: tuple[Gate, ...] = (cluster_formed, es_view_fresh, one_master_at_a_time, quorum_raised,
                             masters_before_data)
 START_GATES = ALWAYS + GROWTH
+
+
+STOP_GATES: tuple[Gate, ...] = (
+    connected_to_mesos, not_paused, es_view_fresh, no_primary_missing,
+    one_master_leaves_at_a_time, drained, masters_are_ready, quorum_kept, votes_excluded)
+RESTART_GATES: tuple[Gate, ...] = (
+    connected_to_mesos, not_paused, es_view_fresh, one_node_at_a_time, cluster_green,
+    nothing_moves)
+
+
+def stop_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
+    """What must hold before a leaving node is stopped and its volume destroyed."""
+    return [gate(state, record, now) for gate in STOP_GATES]
+
+
+def restart_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
+    """What must hold before a node is restarted; one that is no member may always go."""
+    gates = RESTART_GATES if state.is_ready(record) else RESTART_GATES[:2]
+    return [gate(state, record, now) for gate in gates]
 
 
 def start_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:

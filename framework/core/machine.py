@@ -21,6 +21,7 @@ class Trigger(StrEnum):
     TASK_ENDED = "task ended"
     NEVER_WAS = "never was"             # nothing of an ACCEPT came about
     STOP = "stop"
+    RESTART = "restart"
     RELEASE = "release"
     RELEASE_FAILED = "release failed"
 
@@ -45,6 +46,10 @@ TRANSITIONS: dict[tuple[NodeState, Trigger], NodeState] = {
     (S.STOPPING, T.TASK_UNREACHABLE): S.STOPPING,
     **{(state, T.TASK_ENDED): S.DOWN for state in ALIVE - {S.STOPPING}},
     (S.DOWN, T.TASK_ENDED): S.DOWN,                      # again
+    (S.RUNNING, T.RESTART): S.RESTARTING,
+    (S.STARTING, T.RESTART): S.RESTARTING,
+    (S.RESTARTING, T.TASK_STARTING): S.RESTARTING,
+    (S.RESTARTING, T.TASK_RUNNING): S.RESTARTING,
     (S.STOPPING, T.TASK_ENDED): S.STOPPED,
     (S.STOPPED, T.TASK_ENDED): S.STOPPED,
     (S.RELEASING, T.TASK_ENDED): S.RELEASING,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .events import Event
-from .facts import Seeds
+from .facts import Layered, Seeds
 from .resources import Resource
 
 
@@ -158,6 +158,44 @@ class SetMinimumMasterNodes(Operation):
     """``discovery.zen.minimum_master_nodes``, persistent (up to 6.x)."""
 
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludeNodes(Operation):
+    """Allocation exclusion by node name: ours added, stale ones of ours taken out.
+
+    Names that are neither stay: they are the operator's.
+    """
+
+    names: tuple[str, ...]
+    stale: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludeVotes(Operation):
+    """7 and later: take masters out of the voting configuration."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClearVotingExclusions(Operation):
+    """7 and later: clear the voting exclusions, but those to keep."""
+
+    keep: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAllocation(Operation):
+    """``cluster.routing.allocation.enable``: hold it at a value, or restore what was before."""
+
+    value: str | None
+    before: Layered
+
+
+@dataclass(frozen=True, slots=True)
+class Flush(Operation):
+    """Flush all indices, so that copies recover without replaying operations."""
 
 
 @dataclass(frozen=True, slots=True)

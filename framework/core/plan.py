@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .config import outdated
 from .facts import ALIVE, Bootstrap, ClusterState, Identity, NodeRecord, NodeState
-from .gates import Answer, held_by, start_gates
+from .gates import Answer, held_by, restart_gates, start_gates, stop_gates
 from .spec import ClusterSpec, NodeGroup
 
 S = NodeState
@@ -101,9 +102,13 @@ def diff(state: ClusterState, now: float) -> Plan:
             for name, group in wanted.items() if ("master" in group.roles) is masters)
         if steps:
             phases.append(Phase(title, steps))
-    leaving = tuple(_leave_step(record) for record in state.nodes.values() if record.retire)
+    restarts = tuple(_restart_step(state, record, now) for record in restarting(state))
+    if restarts:
+        phases.append(Phase("restart", restarts))
+    leaving = tuple(_leave_step(state, record, now) for record in state.nodes.values()
+                    if record.leaving or record.retire)
     if leaving:
-        phases.append(Phase("retire", leaving))
+        phases.append(Phase("scale in", leaving))
     return Plan((*phases, Phase("settings", tuple(_settings_steps(state)))))
 
 
@@ -133,15 +138,51 @@ def _settings_steps(state: ClusterState) -> list[Step]:
     seen = state.es is not None
     replicas = state.es.template_replicas if state.es is not None else None
     done = replicas == state.spec.default_replicas
-    return [Step("default-replicas", f"default number of replicas is {state.spec.default_replicas}",
+    tidy = []
+    stale = sorted(set(state.excluded) - {
+        record.name for record in state.nodes.values() if record.leaving})
+    if stale:
+        tidy.append(Step("clear-exclusions", f"clear the allocation exclusion of "
+                         f"{', '.join(stale)}", None, Status.RUNNING))
+    if state.excluded_votes and not any(record.leaving for record in state.nodes.values()):
+        tidy.append(Step("clear-votes", "clear the voting exclusions", None, Status.RUNNING))
+    if state.held_allocation is not None:
+        tidy.append(Step("restore-allocation", "restore allocation", None, Status.RUNNING,
+                         "held at primaries while a node restarts"))
+    return [*tidy, Step("default-replicas", f"default number of replicas is {state.spec.default_replicas}",
                  None, Status.DONE if done else Status.RUNNING if seen else Status.PENDING,
                  "index template is in place" if done else "index template is not there yet")]
 
 
-def _leave_step(record: NodeRecord) -> Step:
-    status = Status.RUNNING
-    return Step(f"remove-{record.name}", f"remove {record.name} and its volume", record.name,
-                status, record.message)
+def _leave_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
+    title = f"drain {record.name}, then remove it and its volume"
+    if record.retire:
+        return Step(f"remove-{record.name}", title, record.name, Status.RUNNING, record.message)
+    gates = tuple(stop_gates(state, record, now))
+    holds = held_by(list(gates))
+    # To be drained is work that goes on, not something that is in the way.
+    busy = holds is None or holds.name in ("drained", "votes_excluded")
+    return Step(f"remove-{record.name}", title, record.name,
+                Status.RUNNING if busy else Status.HELD,
+                f"held by {holds.name}: {holds.reason}" if holds else "drained", gates)
+
+
+def restarting(state: ClusterState) -> list[NodeRecord]:
+    """Nodes that are being restarted by us, then those that wait for it."""
+    turning = [record for record in state.nodes.values() if record.recycle]
+    return turning + [record for record in state.nodes.values()
+                      if outdated(state, record) and not record.recycle and not record.leaving]
+
+
+def _restart_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
+    title = f"restart {record.name} with revision {state.revision}"
+    if record.recycle:
+        return Step(f"restart-{record.name}", title, record.name, Status.RUNNING, record.message)
+    gates = tuple(restart_gates(state, record, now))
+    holds = held_by(list(gates))
+    return Step(f"restart-{record.name}", title, record.name,
+                Status.HELD if holds else Status.PENDING,
+                f"held by {holds.name}: {holds.reason}" if holds else "its turn comes", gates)
 
 
 def _deletion(state: ClusterState) -> Plan:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from math import isfinite
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -35,7 +34,7 @@ def _plain(value: Any) -> Any:
         if not isinstance(item, (str, int, float, bool, type(None))):
             raise ValueError("a setting is text, a number, true, false, null or a list of these, "
                              f"found {type(item).__name__}")
-        if isinstance(item, (int, float)) and not (isfinite(item) and abs(item) < 2**63):
+        if isinstance(item, (int, float)) and not abs(item) < 2**63:       # nor is NaN
             raise ValueError(f"a number too large for a setting: {item}")
     return value
 

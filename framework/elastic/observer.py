@@ -5,15 +5,17 @@ needs one. Sources: Elasticsearch reference of 6.8 and 7.17, cluster and cat API
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.facts import EsNode, EsView
+from ..core.facts import EsNode, EsView, Layered, ShardLoad
 from .client import EsClient
 
 TEMPLATE = "esaas-defaults"
 MINIMUM_MASTER_NODES = "discovery.zen.minimum_master_nodes"
+ALLOCATION = "cluster.routing.allocation.enable"
+EXCLUDE = "cluster.routing.allocation.exclude._name"
 FULL_EVERY = 5                      # looks; the figures for people may be a little older
 
 
@@ -25,16 +27,18 @@ class Observer:
     looks: int = 0
     last: EsView | None = None
 
-    async def look(self, client: EsClient, now: float) -> EsView:
-        """One view; raises EsUnavailable when any part of it cannot be had."""
+    async def look(self, client: EsClient, now: float, full: bool = True) -> EsView:
+        """One view; raises EsUnavailable when any part of it cannot be had.
+
+        ``full`` looks have settings and shards, which a change under way waits for.
+        """
         state = await client.request(
             "GET", "/_cluster/state/master_node", {"filter_path": "cluster_uuid,master_node"})
         health = await client.request("GET", "/_cluster/health")
         nodes = await client.request("GET", "/_nodes/http", {
             "filter_path": "nodes.*.name,nodes.*.version,nodes.*.http.publish_address"})
         view = view_of(now, state, health, nodes)
-        full = self.looks % FULL_EVERY == 0 or not _same_members(self.last, view)
-        if full:
+        if full or self.looks % FULL_EVERY == 0 or not _same_members(self.last, view):
             view = await self._with_figures(client, view)
         elif self.last is not None:
             view = carried_over(self.last, view)
@@ -49,12 +53,29 @@ class Observer:
                            "nodes.*.indices.store.size_in_bytes"})
         totals = await client.request("GET", "/_cluster/stats", {
             "filter_path": "indices.docs.count,indices.store.size_in_bytes"})
-        shards = await client.request("GET", "/_cat/allocation", {
-            "format": "json", "h": "node,shards"})
+        shards = await client.request("GET", "/_cat/shards", {
+            "format": "json", "h": "state,node,store", "bytes": "b"})
+        replicas = await client.request("GET", "/_settings/index.number_of_replicas", {
+            "flat_settings": "true", "filter_path": "*.settings.index.number_of_replicas",
+            "expand_wildcards": "all"})
         settings = await client.request("GET", "/_cluster/settings", {"flat_settings": "true"})
         template = await client.request("GET", f"/_template/{TEMPLATE}",
                                         {"flat_settings": "true"}, missing_ok=True)
-        return with_figures(view, stats, totals, shards, settings, template)
+        view = with_figures(view, stats, totals, settings, template)
+        loads = loads_of(shards or ())
+        votes = await self._voting_exclusions(client) if self.major >= 7 else ()
+        return replace(view, loads=loads, voting_exclusions=votes,
+                       max_replicas=_max_replicas(replicas or {}), nodes={
+                           name: replace(node, shards=loads.get(name, ShardLoad()).shards)
+                           for name, node in view.nodes.items()})
+
+    @staticmethod
+    async def _voting_exclusions(client: EsClient) -> tuple[str, ...]:
+        path = "metadata.cluster_coordination.voting_config_exclusions"
+        found = await client.request("GET", "/_cluster/state/metadata", {"filter_path": path})
+        listed = ((found.get("metadata") or {}).get("cluster_coordination") or {}).get(
+            "voting_config_exclusions") or ()
+        return tuple(sorted(str(item["node_name"]) for item in listed))
 
 
 def view_of(now: float, state: Mapping[str, Any], health: Mapping[str, Any],
@@ -77,34 +98,71 @@ def view_of(now: float, state: Mapping[str, Any], health: Mapping[str, Any],
         unassigned_shards=int(health.get("unassigned_shards", 0)))
 
 
+def loads_of(shards: Iterable[Mapping[str, Any]]) -> dict[str, ShardLoad]:
+    """What each node holds, out of ``_cat/shards``; one that moves counts on both ends."""
+    found: dict[str, ShardLoad] = {}
+    for item in shards:
+        if not item.get("node"):
+            continue                        # unassigned
+        # A moving shard reads "from -> ip id to".
+        source, _, target = str(item["node"]).partition(" -> ")
+        size_mb = round(int(item.get("store") or 0) / 2**20)
+        initializing = item.get("state") == "INITIALIZING"
+        old = found.get(source, ShardLoad())
+        found[source] = ShardLoad(old.shards + (not initializing), old.incoming + initializing,
+                                  old.store_mb + size_mb)
+        if target:
+            name = target.split(" ")[-1]
+            old = found.get(name, ShardLoad())
+            found[name] = replace(old, incoming=old.incoming + 1)
+    return found
+
+
+def _max_replicas(settings: Mapping[str, Any]) -> int:
+    return max((int(item["settings"]["index.number_of_replicas"])
+                for item in settings.values()), default=0)
+
+
 def with_figures(view: EsView, stats: Mapping[str, Any], totals: Mapping[str, Any],
-                 shards: list[Mapping[str, Any]], settings: Mapping[str, Any],
-                 template: Mapping[str, Any] | None) -> EsView:
+                 settings: Mapping[str, Any], template: Mapping[str, Any] | None) -> EsView:
     """The view with the slow-moving figures added."""
-    by_node = {str(item.get("node")): int(item.get("shards") or 0) for item in shards or ()}
     nodes = dict(view.nodes)
     for node_id, item in (stats.get("nodes") or {}).items():
         name = item.get("name")
         if name in nodes and nodes[name].id == node_id:
             heap = ((item.get("jvm") or {}).get("mem") or {}).get("heap_used_percent")
-            nodes[name] = replace(nodes[name], shards=by_node.get(name),
-                                  heap_used_percent=heap, disk_used_percent=_disk_used(item))
+            nodes[name] = replace(nodes[name], heap_used_percent=heap,
+                                  disk_used_percent=_disk_used(item))
     indices = (totals or {}).get("indices") or {}
     store = (indices.get("store") or {}).get("size_in_bytes")
     return replace(
         view, nodes=nodes, documents=(indices.get("docs") or {}).get("count"),
         store_mb=round(store / 2**20, 2) if store is not None else None,
         minimum_master_nodes=_number((settings.get("persistent") or {}).get(MINIMUM_MASTER_NODES)),
+        allocation_settings=_layered(settings, ALLOCATION),
+        exclude_settings=_layered(settings, EXCLUDE),
         template_replicas=_template_replicas(template))
 
 
 def carried_over(last: EsView, view: EsView) -> EsView:
-    """The figures of the last full look on a fresh view of the same members."""
+    """The figures of the last full look on a fresh view of the same members.
+
+    What gates wait for (shards by node) is left unknown rather than old.
+    """
     nodes = {name: replace(last.nodes[name], http_address=node.http_address)
              for name, node in view.nodes.items()}
     return replace(view, nodes=nodes, documents=last.documents, store_mb=last.store_mb,
                    minimum_master_nodes=last.minimum_master_nodes,
-                   template_replicas=last.template_replicas)
+                   template_replicas=last.template_replicas, max_replicas=last.max_replicas,
+                   allocation_settings=last.allocation_settings,
+                   exclude_settings=last.exclude_settings,
+                   voting_exclusions=last.voting_exclusions)
+
+
+def _layered(settings: Mapping[str, Any], key: str) -> Layered:
+    """(transient, persistent) value of a setting."""
+    return ((settings.get("transient") or {}).get(key),
+            (settings.get("persistent") or {}).get(key))
 
 
 def _same_members(last: EsView | None, view: EsView) -> bool:

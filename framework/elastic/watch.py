@@ -64,7 +64,7 @@ class Watch:
         if client is None:
             return
         try:
-            view = await self._observer.look(client, time.time())
+            view = await self._observer.look(client, time.time(), self._busy())
         except EsUnavailable as error:
             if not self._failing:
                 self._log.info("elasticsearch does not answer", error=str(error))
@@ -81,7 +81,7 @@ class Watch:
         if client is None:
             return False, "no node of the cluster serves"
         try:
-            done = await perform(client, operation)
+            done = await perform(client, operation, self._major)
         except EsUnavailable as error:
             return False, str(error)
         self._observer.looks = 0            # the next look is a full one and shows the effect

@@ -55,6 +55,13 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
         yield Told("deleting", "the cluster is to go, with all its volumes", "warning")
     if new.removed and not old.removed:
         yield Told("removed", "nothing is left: the framework is deregistered")
+    if new.paused != old.paused:
+        yield Told("paused" if new.paused else "continued",
+                   "the change is paused" if new.paused else "the change goes on")
+    if new.held_allocation is not None and old.held_allocation is None:
+        yield Told("allocation_held", "allocation is held at primaries for a restart")
+    if new.held_allocation is None and old.held_allocation is not None:
+        yield Told("allocation_restored", "allocation is as it was before")
     for task_id in new.link.strangers.keys() - old.link.strangers.keys():
         yield Told("stranger", f"task {task_id} belongs to no node and is stopped", "warning")
 
@@ -70,12 +77,16 @@ def _tell_health(old: ClusterState, new: ClusterState) -> Iterator[Told]:
 _KINDS = {
     S.PLACING: "node_placing", S.LAUNCHING: "node_launching", S.STARTING: "node_starting",
     S.RUNNING: "node_running", S.UNREACHABLE: "node_unreachable", S.DOWN: "node_down",
-    S.STOPPING: "node_stopping", S.STOPPED: "node_stopped", S.RELEASING: "node_releasing",
-    S.PLANNED: "node_planned"}
+    S.RESTARTING: "node_restarting", S.STOPPING: "node_stopping", S.STOPPED: "node_stopped",
+    S.RELEASING: "node_releasing", S.PLANNED: "node_planned"}
 _LEVELS = {S.UNREACHABLE: "warning", S.DOWN: "warning"}
 
 
 def _tell_node(old: NodeRecord, new: NodeRecord) -> Iterator[Told]:
+    if new.leaving and not old.leaving:
+        yield Told("node_leaving", f"{new.name} is to leave: {new.leaving}", node=new.name)
+    if old.leaving and not new.leaving:
+        yield Told("node_stays", f"{new.name} stays after all", node=new.name)
     if old.state is new.state:
         return
     where = f" on {new.seat.host}" if new.seat is not None else ""

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from ..core import events
 from ..core.errors import EsaasError
-from ..core.facts import Bootstrap, ClusterState, Identity, NodeRecord, Seeds
+from ..core.facts import Bootstrap, ClusterState, Identity, Layered, NodeRecord, Seeds
 from ..core.spec import ClusterSpec
 from .contract import Delete, Put, Stored
 
@@ -40,6 +40,10 @@ class Meta:
     gone: dict[str, int]
     deleting: bool
     removed: bool
+    excluded: tuple[str, ...] = ()
+    excluded_votes: tuple[str, ...] = ()
+    held_allocation: Layered | None = None
+    paused: bool = False
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -87,7 +91,8 @@ def to_records(state: ClusterState) -> dict[str, bytes]:
     """The durable part of a state: one record per node, one for the rest, one per revision."""
     base = cluster_path(state.identity.name)
     meta = Meta(state.identity, state.revision, state.bootstrap, state.seeds, dict(state.gone),
-                state.deleting, state.removed)
+                state.deleting, state.removed, state.excluded, state.excluded_votes,
+                state.held_allocation, state.paused)
     return {f"{base}/meta": encode(meta),
             f"{base}/specs/{state.revision:08d}": encode(state.spec),
             **{f"{base}/nodes/{name}": encode(record) for name, record in state.nodes.items()}}
@@ -104,7 +109,9 @@ def from_records(records: Mapping[str, Stored], name: str) -> ClusterState:
         raise CodecError(f"cluster {name} has no spec of revision {meta.revision}")
     state = ClusterState(meta.identity, decode(records[spec_path].data, ClusterSpec),
                          meta.revision, meta.bootstrap, seeds=meta.seeds, gone=dict(meta.gone),
-                         deleting=meta.deleting, removed=meta.removed)
+                         deleting=meta.deleting, removed=meta.removed, excluded=meta.excluded,
+                         excluded_votes=meta.excluded_votes,
+                         held_allocation=meta.held_allocation, paused=meta.paused)
     for path, stored in sorted(records.items()):
         if path.startswith(f"{base}/nodes/"):
             state = state.with_node(decode(stored.data, NodeRecord))
@@ -158,7 +165,8 @@ class RecordBook:
 
 def _meta_differs(old: ClusterState, new: ClusterState) -> bool:
     return any(getattr(old, field) != getattr(new, field) for field in (
-        "identity", "revision", "bootstrap", "seeds", "gone", "deleting", "removed", "spec"))
+        "identity", "revision", "bootstrap", "seeds", "gone", "deleting", "removed", "spec",
+        "excluded", "excluded_votes", "held_allocation", "paused"))
 
 
 # Events that are worth a line in the journal; the others are bookkeeping of one moment.

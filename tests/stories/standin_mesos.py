@@ -12,7 +12,7 @@ from itertools import count
 
 from esaas.framework.core import events as ev
 from esaas.framework.core import operations as op
-from esaas.framework.core.facts import EsNode, EsView
+from esaas.framework.core.facts import EsNode, EsView, ShardLoad
 from esaas.framework.core.resources import Offer, Resource
 
 DEFAULT = (("cpus", 4.0), ("mem", 4096.0), ("disk", 20000.0))
@@ -57,6 +57,11 @@ class StandInMesos:
     volumes_made: list[str] = field(default_factory=list)
     volumes_destroyed: list[str] = field(default_factory=list)
     persistent_mmn: int | None = None
+    shards: dict[str, int] = field(default_factory=dict)
+    allocation: tuple[str | None, str | None] = (None, None)
+    exclude: tuple[str | None, str | None] = (None, None)
+    graveyard: bool = False             # the whole cluster is to go, shards and all
+    writes: list[str] = field(default_factory=list)
     template: int | None = None
     _ids: Iterable[int] = field(default_factory=lambda: count(1))
 
@@ -102,6 +107,20 @@ class StandInMesos:
             self.torn_down, self.registered = True, False
             for task_id in list(self.tasks):
                 self.end(task_id, "TASK_KILLED", now)
+        elif isinstance(operation, op.ExcludeNodes):
+            layer = 0 if self.exclude[0] else 1
+            names = [name for name in (self.exclude[layer] or "").split(",") if name]
+            names = [name for name in names if name not in operation.stale]
+            names += [name for name in operation.names if name not in names]
+            self.exclude = _layered(self.exclude, layer, ",".join(names) or None)
+        elif isinstance(operation, op.SetAllocation):
+            layer = 0 if operation.before[0] else 1
+            self.allocation = operation.before if operation.value is None else _layered(
+                operation.before, layer, operation.value)
+            self.writes.append(operation.value or "restored")
+        elif isinstance(operation, op.Flush):
+            self.writes.append("flush")
+            self.outbox.append(ev.EsActed(now, "Flush", True))
         elif isinstance(operation, op.SetMinimumMasterNodes):
             self.persistent_mmn = operation.count
         elif isinstance(operation, op.PutTemplate):
@@ -137,6 +156,9 @@ class StandInMesos:
             return _swap(held, before, step.volumes)
         if isinstance(step, op.Destroy):
             after = [replace(item, disk=_bare(item)) for item in step.volumes]
+            for item in step.volumes:
+                name = item.disk.persistence_id.split(".")[1]
+                assert self.graveyard or not self.shards.pop(name, 0), f"{name} still had shards"
             self.volumes_destroyed += [item.disk.persistence_id for item in step.volumes]
             return _swap(held, step.volumes, after)
         assert isinstance(step, op.Unreserve)
@@ -238,10 +260,26 @@ class StandInMesos:
             (task.minimum_master_nodes for task in masters), default=1)
         if not masters or len(masters) < needed:
             return None
-        return EsView(now, "green", "uuid-1", {
+        self._move_shards(serving)
+        complete = all(name in serving for name, count in self.shards.items() if count)
+        return EsView(now, "green" if complete else "yellow", "uuid-1", {
             name: EsNode(f"es-{task.volume}", name) for name, task in serving.items()},
             master=masters[0].node, minimum_master_nodes=self.persistent_mmn,
-            template_replicas=self.template)
+            template_replicas=self.template, max_replicas=1, store_mb=100.0,
+            allocation_settings=self.allocation, exclude_settings=self.exclude,
+            loads={name: ShardLoad(count, 0, count) for name, count in self.shards.items()})
+
+    def _move_shards(self, serving: dict[str, StandInTask]) -> None:
+        """Every data node gets shards; one at a time leaves an excluded node."""
+        excluded = (self.exclude[0] or self.exclude[1] or "").split(",")
+        for name, task in serving.items():
+            if "data" in task.roles and name not in excluded:
+                self.shards.setdefault(name, 4)
+        homes = [name for name in serving if name not in excluded and name in self.shards]
+        for name in excluded:
+            if self.shards.get(name) and homes and name in serving:
+                self.shards[name] -= 1
+                self.shards[min(homes, key=lambda home: self.shards[home])] += 1
 
     def reserved(self) -> list[Resource]:
         """Everything that is reserved anywhere, in use or not."""
@@ -249,6 +287,11 @@ class StandInMesos:
         held += [item for _, items in self.offered.values() for item in items]
         held += [item for task in self.tasks.values() for item in task.resources]
         return [item for item in held if item.reservations]
+
+
+def _layered(values: tuple[str | None, str | None], layer: int,
+             value: str | None) -> tuple[str | None, str | None]:
+    return (value, values[1]) if layer == 0 else (values[0], value)
 
 
 def _bare(resource: Resource) -> None:

@@ -84,6 +84,7 @@ def test_growth_waits_for_the_quorum_and_goes_one_master_at_a_time(world: World)
 
 def test_delete_leaves_nothing(world: World) -> None:
     world.run(world.all_ready)
+    world.mesos.graveyard = True
     world.tick(ev.DeleteAccepted(world.now))
     world.run(lambda: world.mesos.torn_down)
     assert world.mesos.reserved() == [] and world.mesos.tasks == {}
@@ -178,6 +179,7 @@ def test_a_crash_at_any_step_neither_loses_nor_duplicates_a_node(
     world.run(lambda: world.all_ready() and len(world.mesos.tasks) == 4)
     assert sorted(world.alive()) == ["node-1", "node-2", "node-3", "node-4"]
     assert len(world.volumes()) == 4, "no volume is lost or left over"
+    world.mesos.graveyard = True
     world.tick(ev.DeleteAccepted(world.now))
     if not world.state.deleting:
         world.tick(ev.DeleteAccepted(world.now))

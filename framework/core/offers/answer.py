@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from .. import events as ev
 from ..apply import seat_differs
+from ..config import wanted
 from ..draft import AgentAnswer, Draft
 from ..facts import NodeRecord, NodeState
 from ..gates import held_by, start_gates
@@ -141,7 +142,7 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
         draft.wake(record.retry_at)
         return
     assert record.seat is not None
-    intent = ev.LaunchIntended(draft.now, record.name, record.seat)
+    intent = ev.LaunchIntended(draft.now, record.name, record.seat, wanted(draft.state, record))
     draft.foresee(intent)
     answer.intents.append(intent)
     answer.launches.append((record.name, seat.resources))
@@ -177,7 +178,8 @@ def _place(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
 
 
 def _place_one(draft: Draft, name: str, taken: Taken, answer: _Answer) -> None:
-    intent = ev.PlaceIntended(draft.now, name, taken.seat)
+    intent = ev.PlaceIntended(draft.now, name, taken.seat,
+                              wanted(draft.state, draft.state.nodes[name]))
     draft.foresee(intent)
     answer.intents.append(intent)
     state = draft.state

@@ -96,6 +96,9 @@ class _Queue:
                 self._rank(agent_id))
         for heap in self.heaps.values():
             heapq.heapify(heap)
+        # The values themselves, emptiest first. Counts only grow, so an old one comes up early
+        # and is put right then.
+        self.values = sorted((0, value) for value in self.heaps)
 
     def _value(self, agent: Agent) -> str:
         return (agent.field(self.spread) if self.spread else None) or ""
@@ -110,21 +113,28 @@ class _Queue:
 
     def push(self, agent_id: str) -> None:
         """Put an agent back."""
-        heap = self.heaps.setdefault(self._value(self.pools[agent_id].agent), [])
-        heapq.heappush(heap, self._rank(agent_id))
+        value = self._value(self.pools[agent_id].agent)
+        if not self.heaps[value]:
+            heapq.heappush(self.values, (self.counts[value], value))
+        heapq.heappush(self.heaps[value], self._rank(agent_id))
 
     def pop(self) -> str | None:
         """The best agent, taken out; None when there is none left."""
-        while True:
-            values = [value for value, heap in self.heaps.items() if heap]
-            if not values:
-                return None
-            heap = self.heaps[min(values, key=lambda value: (self.counts[value], value))]
+        while self.values:
+            count, value = self.values[0]
+            heap = self.heaps[value]
+            if not heap:
+                heapq.heappop(self.values)
+                continue
+            if count != self.counts[value]:
+                heapq.heapreplace(self.values, (self.counts[value], value))
+                continue
             rank = heapq.heappop(heap)
             fresh = self._rank(rank[-1])
             if fresh == rank:
                 return rank[-1]
             heapq.heappush(heap, fresh)      # its host has got a node since: look again
+        return None
 
 
 def take_seat(pool: Pool, demand: Demand) -> Taken:
