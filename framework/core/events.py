@@ -116,6 +116,7 @@ class SpecAccepted(Event):
 
     revision: int
     spec: ClusterSpec
+    override: str = ""                  # a change rule that was overridden for it
 
 
 @dataclass(frozen=True, slots=True)

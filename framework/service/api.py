@@ -17,6 +17,7 @@ from .views import (
     NodeView,
     OfferView,
     PlanView,
+    RevisionView,
     ServiceStatus,
 )
 
@@ -61,8 +62,30 @@ class ClusterService(Protocol):
         fault; Conflict when the name is taken by another spec.
         """
 
-    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False) -> Accepted:
+    async def update(self, name: str, body: Any, *, dry_run: bool = False,
+                     override: str | None = None) -> Accepted:
+        """Want another spec: nodes start, are drained, or restart one by one, as it takes.
+
+        ``override`` names one change rule that is not to refuse it; that is recorded. NotFound,
+        Malformed, Invalid, Conflict naming every rule that refuses.
+        """
+
+    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False,
+                    override: str | None = None) -> Accepted:
         """Change the number of nodes of a group; NotFound, Invalid, Conflict naming the rule."""
+
+    def revisions(self, name: str) -> list[RevisionView]:
+        """Every spec that was wanted, newest first; NotFound."""
+
+    async def rollback(self, name: str, revision: int, *, dry_run: bool = False,
+                       override: str | None = None) -> Accepted:
+        """Want the spec of an earlier revision again, as a new revision; also midway."""
+
+    async def pause(self, name: str, paused: bool) -> Accepted:
+        """Begin no further step of a change, or go on; what has begun is finished."""
+
+    async def restart(self, name: str, node: str | None = None) -> Accepted:
+        """Restart a node in place, or all, one by one and gated; NotFound, Conflict."""
 
     async def delete(self, name: str, confirm: str) -> Accepted:
         """Stop all nodes, destroy their volumes, free everything, deregister.

@@ -21,7 +21,6 @@ from ..core.errors import EsaasError, Fault
 from ..core.facts import ClusterState, Identity
 from ..core.plan import founded
 from ..core.spec import ClusterSpec, SpecFaults, parse_spec
-from ..core.validate import validate
 from ..mesos.link import MesosLink
 from ..mesos.translate import ExecutorFile, framework_info
 from ..runtime.chronicle import Told
@@ -30,7 +29,7 @@ from ..runtime.loop import ClusterLoop, Failpoints
 from ..settings import Settings
 from ..store.contract import StoreBusy, StoreError
 from ..store.sqlite import SqliteStore
-from . import present
+from . import change, present
 from .delivery import build_executor
 from .errors import Conflict, Invalid, Malformed, NotFound, Unavailable
 from .views import (
@@ -41,6 +40,7 @@ from .views import (
     NodeView,
     OfferView,
     PlanView,
+    RevisionView,
     ServiceStatus,
 )
 
@@ -260,40 +260,101 @@ class Clusters:
         return Accepted(cluster=name, revision=state.revision, changed=False,
                         message=f"{name} exists with this spec already")
 
-    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False) -> Accepted:
+    async def update(self, name: str, body: Any, *, dry_run: bool = False,
+                     override: str | None = None) -> Accepted:
+        """Want another spec."""
+        loop = self._loop(name)
+        spec = self._checked(body)
+        async with loop.changing:
+            return await self._change(loop, spec, dry_run, override)
+
+    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False,
+                    override: str | None = None) -> Accepted:
         """Change the number of nodes of a group."""
         loop = self._loop(name)
         async with loop.changing:
-            return await self._scale(loop, group, count, dry_run)
+            old = loop.state.spec
+            if old.group(group) is None:
+                raise NotFound(f"{name} has no node group {group!r}; it has "
+                               + ", ".join(item.name for item in old.groups))
+            try:
+                new = old.with_count(group, count)
+            except SpecFaults as error:
+                raise Invalid(f"{group} cannot have {count} nodes", error.faults) from error
+            return await self._change(loop, new, dry_run, override)
 
-    async def _scale(self, loop: ClusterLoop, group: str, count: int, dry_run: bool) -> Accepted:
-        name = loop.name
-        old = loop.state.spec
-        found = old.group(group)
-        if found is None:
-            raise NotFound(f"{name} has no node group {group!r}; it has "
-                           + ", ".join(item.name for item in old.groups))
-        if loop.state.deleting:
+    async def rollback(self, name: str, revision: int, *, dry_run: bool = False,
+                       override: str | None = None) -> Accepted:
+        """Want the spec of an earlier revision again."""
+        loop = self._loop(name)
+        async with loop.changing:
+            found = loop.cycle.book.spec_of(revision)
+            if found is None:
+                raise NotFound(f"{name} has no revision {revision}; it is at "
+                               f"{loop.state.revision}")
+            return await self._change(loop, found, dry_run, override)
+
+    async def _change(self, loop: ClusterLoop, new: ClusterSpec, dry_run: bool,
+                      override: str | None) -> Accepted:
+        """One door for every new spec: checked, previewed, stored."""
+        name, state = loop.name, loop.state
+        if state.deleting:
             raise Conflict(f"{name} is being deleted", [
-                Fault("", "a cluster that is being deleted cannot be scaled", "not_deleting")])
-        if found.count == count:
-            return Accepted(cluster=name, revision=loop.state.revision, changed=False,
-                            message=f"{group} has {count} nodes already")
-        try:
-            new = old.with_count(group, count)
-        except SpecFaults as error:
-            raise Invalid(f"{group} cannot have {count} nodes", error.faults) from error
-        faults = validate(old, new)
-        if faults:
-            raise Conflict(f"{group} cannot go from {found.count} to {count} nodes", faults)
-        revision = loop.state.revision + 1
+                Fault("", "a cluster that is being deleted cannot be changed", "not_deleting")])
+        if new == state.spec:
+            return Accepted(cluster=name, revision=state.revision, changed=False,
+                            message=f"{name} is wanted like that already")
+        faults = change.refusals(state, new)
+        kept = [fault for fault in faults if fault.rule != override]
+        if kept:
+            raise Conflict(f"{name} cannot be changed like that", kept)
+        if override and len(kept) == len(faults):
+            raise Invalid("nothing to override", [Fault(
+                "override", f"no rule called {override!r} refuses this change", "override")])
+        preview = change.preview(state, new)
+        revision = state.revision + 1
         if dry_run:
-            return Accepted(cluster=name, revision=revision, changed=True,
-                            message=f"{group} can go from {found.count} to {count} nodes; "
-                                    "nothing was changed")
-        await self._command(loop, ev.SpecAccepted(time.time(), revision, new))
-        return Accepted(cluster=name, revision=revision,
-                        message=f"{group} goes from {found.count} to {count} nodes")
+            return Accepted(cluster=name, revision=revision, preview=preview,
+                            message="the change can be made; nothing was changed")
+        await self._command(loop, ev.SpecAccepted(time.time(), revision, new, override or ""))
+        return Accepted(cluster=name, revision=revision, preview=preview,
+                        message="; ".join(preview.changes) or f"revision {revision} is wanted")
+
+    def revisions(self, name: str) -> list[RevisionView]:
+        """Every spec that was wanted, newest first; NotFound."""
+        loop = self._loop(name)
+        wanted_at = {1: loop.state.identity.created_at}
+        for _, entry in self._store.journal(name, "told", 0, 10_000):
+            if entry.kind == "revision":
+                event = present.event_view(name, entry)
+                wanted_at[event.details["revision"]] = event.at
+        return present.revision_views(loop.cycle.book.specs(), wanted_at, loop.state.revision)
+
+    async def pause(self, name: str, paused: bool) -> Accepted:
+        """Begin no further step of a change, or go on."""
+        loop = self._loop(name)
+        async with loop.changing:
+            changed = loop.state.paused != paused
+            if changed:
+                await self._command(loop, ev.Paused(time.time(), paused))
+        return Accepted(cluster=name, revision=loop.state.revision, changed=changed,
+                        message=f"changes of {name} {'are paused' if paused else 'go on'}")
+
+    async def restart(self, name: str, node: str | None = None) -> Accepted:
+        """Restart a node in place, or all, one by one and gated."""
+        loop = self._loop(name)
+        async with loop.changing:
+            if loop.state.deleting:
+                raise Conflict(f"{name} is being deleted", [
+                    Fault("", "a cluster that is being deleted cannot be changed",
+                          "not_deleting")])
+            if node is not None and node not in loop.state.nodes:
+                raise NotFound(f"{name} has no node {node!r}; it has "
+                               + ", ".join(sorted(loop.state.nodes)))
+            for item in [node] if node is not None else sorted(loop.state.nodes):
+                await self._command(loop, ev.RestartAsked(time.time(), item))
+        return Accepted(cluster=name, revision=loop.state.revision,
+                        message=f"{node or 'every node, one by one,'} is to be restarted")
 
     async def delete(self, name: str, confirm: str) -> Accepted:
         """Stop all nodes, destroy their volumes, free everything, deregister."""

@@ -9,7 +9,9 @@ from ..core.draft import AgentAnswer
 from ..core.facts import ClusterState, NodeRecord, NodeState
 from ..core.plan import Plan, diff, summary, wanted_nodes
 from ..core.resources import describe
+from ..core.spec import ClusterSpec
 from ..store.contract import Entry
+from .change import differences
 from .views import (
     ClusterDetail,
     ClusterSummary,
@@ -20,6 +22,7 @@ from .views import (
     OfferView,
     PhaseView,
     PlanView,
+    RevisionView,
     StepView,
 )
 
@@ -132,6 +135,15 @@ def offer_views(answers: Mapping[str, tuple[float, AgentAnswer]]) -> Iterable[Of
             answer="accepted" if answer.accepted else "declined", reason=answer.reason,
             refuse_s=answer.refuse_s, resources=describe(everything),
             tree=[line for outcome in answer.outcomes for line in outcome.lines()])
+
+
+def revision_views(specs: Mapping[int, ClusterSpec], wanted_at: Mapping[int, float],
+                   current: int) -> list[RevisionView]:
+    """All revisions, newest first, each with what it changed."""
+    return [RevisionView(
+        revision=number, at=wanted_at.get(number), current=number == current,
+        changes=differences(specs[number - 1], spec) if number - 1 in specs else [],
+        spec=spec.model_dump(mode="json")) for number, spec in sorted(specs.items(), reverse=True)]
 
 
 def event_view(cluster: str, entry: Entry) -> EventView:

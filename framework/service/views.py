@@ -163,6 +163,25 @@ class EventView(_View):
     details: dict[str, Any] = {}
 
 
+class Preview(_View):
+    """What a change would do, before anything happens."""
+
+    changes: list[str] = Field(description="what differs, one a line: path: old -> new")
+    starts: list[str] = Field([], description="nodes that would be started")
+    restarts: list[str] = Field([], description="nodes that would be restarted, in order")
+    removes: list[str] = Field([], description="nodes that would be drained and removed")
+
+
+class RevisionView(_View):
+    """A spec that was wanted at some time."""
+
+    revision: int
+    at: float | None = None
+    current: bool
+    changes: list[str] = Field([], description="what it changed from the one before")
+    spec: dict[str, Any]
+
+
 class Accepted(_View):
     """A request that was taken; the work goes on in the background."""
 
@@ -170,6 +189,7 @@ class Accepted(_View):
     revision: int
     message: str
     changed: bool = Field(True, description="false when it was so already")
+    preview: Preview | None = None
 
 
 class ServiceStatus(_View):

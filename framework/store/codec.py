@@ -158,6 +158,17 @@ class RecordBook:
                 self._stored[change.path] = Stored(change.data, versions[change.path])
         self._last = state
 
+    def specs(self) -> dict[int, ClusterSpec]:
+        """Every revision of the spec that is stored."""
+        base = f"{cluster_path(self.name)}/specs/"
+        return {int(path.removeprefix(base)): decode(stored.data, ClusterSpec)
+                for path, stored in self._stored.items() if path.startswith(base)}
+
+    def spec_of(self, revision: int) -> ClusterSpec | None:
+        """The spec of one revision; None when there is none."""
+        stored = self._stored.get(f"{cluster_path(self.name)}/specs/{revision:08d}")
+        return decode(stored.data, ClusterSpec) if stored is not None else None
+
     def removal(self) -> list[Put | Delete]:
         """The changes that forget the cluster."""
         return [Delete(path, stored.version) for path, stored in self._stored.items()]
