@@ -149,9 +149,11 @@ def _settings_steps(state: ClusterState) -> list[Step]:
     if state.held_allocation is not None:
         tidy.append(Step("restore-allocation", "restore allocation", None, Status.RUNNING,
                          "held at primaries while a node restarts"))
-    return [*tidy, Step("default-replicas", f"default number of replicas is {state.spec.default_replicas}",
-                 None, Status.DONE if done else Status.RUNNING if seen else Status.PENDING,
-                 "index template is in place" if done else "index template is not there yet")]
+    title = f"default number of replicas is {state.spec.default_replicas}"
+    return [*tidy, Step("default-replicas", title, None, Status.DONE if done
+                        else Status.RUNNING if seen else Status.PENDING,
+                        "index template is in place" if done
+                        else "index template is not there yet")]
 
 
 def _leave_step(state: ClusterState, record: NodeRecord, now: float) -> Step:

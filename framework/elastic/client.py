@@ -37,7 +37,7 @@ class EsClient:
     """
 
     def __init__(self, major: int, addresses: Sequence[str]) -> None:
-        self.addresses = tuple(addresses)
+        self.addresses, self.major = tuple(addresses), major
         urls = [f"http://{address}" for address in addresses]
         self._old = major <= 8
         self._client: Any

@@ -23,7 +23,6 @@ FULL_EVERY = 5                      # looks; the figures for people may be a lit
 class Observer:
     """Looks again and again at one cluster; remembers the slow-moving figures in between."""
 
-    major: int
     looks: int = 0
     last: EsView | None = None
 
@@ -63,7 +62,7 @@ class Observer:
                                         {"flat_settings": "true"}, missing_ok=True)
         view = with_figures(view, stats, totals, settings, template)
         loads = loads_of(shards or ())
-        votes = await self._voting_exclusions(client) if self.major >= 7 else ()
+        votes = await self._voting_exclusions(client) if oldest_major(view) >= 7 else ()
         return replace(view, loads=loads, voting_exclusions=votes,
                        max_replicas=_max_replicas(replicas or {}), nodes={
                            name: replace(node, shards=loads.get(name, ShardLoad()).shards)
@@ -96,6 +95,12 @@ def view_of(now: float, state: Mapping[str, Any], health: Mapping[str, Any],
         relocating_shards=int(health.get("relocating_shards", 0)),
         initializing_shards=int(health.get("initializing_shards", 0)),
         unassigned_shards=int(health.get("unassigned_shards", 0)))
+
+
+def oldest_major(view: EsView) -> int:
+    """The lowest major version of any member: what all of them understand."""
+    return min((int(node.version.split(".")[0]) for node in view.nodes.values() if node.version),
+               default=0)
 
 
 def loads_of(shards: Iterable[Mapping[str, Any]]) -> dict[str, ShardLoad]:

@@ -19,15 +19,16 @@ log = structlog.get_logger(__name__)
 class Watch:
     """Looks at a cluster through whatever nodes answer, and carries actions out.
 
-    ``addresses`` gives ``host:port`` of nodes that serve; ``busy`` tells whether views are waited
-    for; ``seen`` gets every view.
+    ``major`` gives the version that is wanted, which decides the client; ``addresses`` gives
+    ``host:port`` of nodes that serve; ``busy`` tells whether views are waited for; ``seen`` gets
+    every view.
     """
 
-    def __init__(self, name: str, major: int, addresses: Callable[[], Sequence[str]],
+    def __init__(self, name: str, major: Callable[[], int], addresses: Callable[[], Sequence[str]],
                  busy: Callable[[], bool], seen: Callable[[EsView], None],
                  busy_s: float, idle_s: float) -> None:
         self._log = log.bind(cluster=name)
-        self._observer = Observer(major)
+        self._observer = Observer()
         self._major = major
         self._addresses, self._busy, self._seen = addresses, busy, seen
         self._busy_s, self._idle_s = busy_s, idle_s
@@ -81,7 +82,7 @@ class Watch:
         if client is None:
             return False, "no node of the cluster serves"
         try:
-            done = await perform(client, operation, self._major)
+            done = await perform(client, operation, self._major())
         except EsUnavailable as error:
             return False, str(error)
         self._observer.looks = 0            # the next look is a full one and shows the effect
@@ -90,10 +91,12 @@ class Watch:
 
     async def _current(self) -> EsClient | None:
         addresses = tuple(sorted(self._addresses()))
-        if self._client is not None and self._client.addresses != addresses:
+        major = self._major()
+        if self._client is not None and (
+                self._client.addresses, self._client.major) != (addresses, major):
             await self._close()
         if self._client is None and addresses:
-            self._client = EsClient(self._major, addresses)
+            self._client = EsClient(major, addresses)
         return self._client
 
     async def _close(self) -> None:

@@ -98,7 +98,7 @@ class ClusterLoop:
         self._held: EsaasError | None = None
         self._shown_view: EsView | None = None
         self.changing = asyncio.Lock()          # one change by people at a time
-        self.watch = Watch(self.name, cycle.state.spec.major, self._addresses,
+        self.watch = Watch(self.name, lambda: self.state.spec.major, self._addresses,
                            lambda: self._busy, self._seen, observe_busy_s, observe_idle_s)
 
     @property

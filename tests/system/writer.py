@@ -1,0 +1,83 @@
+"""An independent writer and watcher: what a user of the cluster would see of a change."""
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+import urllib.error
+from collections.abc import Callable
+from types import TracebackType
+
+from .service import es_request, wait_for
+
+
+class Writer:
+    """Writes numbered documents one after another, and looks at the health once a second.
+
+    ``urls`` gives the nodes to try; a document counts as acknowledged only when Elasticsearch has
+    said so. A failed write is tried again, elsewhere, until it is acknowledged.
+    """
+
+    def __init__(self, urls: Callable[[], list[str]], index: str = "notes") -> None:
+        self._urls, self.index = urls, index
+        self.acknowledged: list[int] = []
+        self.failures = 0
+        self.longest_outage_s = 0.0
+        self.healths: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._write, name="writer"),
+                         threading.Thread(target=self._look, name="watcher")]
+
+    def __enter__(self) -> Writer:
+        for thread in self._threads:
+            thread.start()
+        wait_for("the first document", lambda: self.acknowledged)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self) -> None:
+        number, last_ok = 0, time.monotonic()
+        for url in itertools.chain.from_iterable(map(lambda _: self._urls(), itertools.count())):
+            if self._stop.is_set():
+                return
+            try:
+                es_request(url, f"/{self.index}/_doc/{number}", "PUT", {"number": number})
+            except (OSError, urllib.error.URLError, json.JSONDecodeError):
+                self.failures += 1
+                self._stop.wait(0.05)
+                continue
+            now = time.monotonic()
+            self.longest_outage_s = max(self.longest_outage_s, now - last_ok)
+            last_ok = now
+            self.acknowledged.append(number)
+            number += 1
+            self._stop.wait(0.02)
+
+    def _look(self) -> None:
+        while not self._stop.wait(1.0):
+            for url in self._urls():
+                try:
+                    self.healths.append(es_request(url, "/_cluster/health")["status"])
+                    break
+                except (OSError, urllib.error.URLError, json.JSONDecodeError):
+                    continue
+
+    def check(self, url: str) -> None:
+        """Every acknowledged document is there, and nobody saw red."""
+        assert "red" not in self.healths, self.healths
+        es_request(url, f"/{self.index}/_refresh", "POST")
+        found = es_request(url, f"/{self.index}/_count")["count"]
+        assert found >= len(self.acknowledged) > 0, (found, len(self.acknowledged))
+        for start in range(0, len(self.acknowledged), 500):
+            ids = [str(number) for number in self.acknowledged[start:start + 500]]
+            answer = es_request(url, f"/{self.index}/_search", "POST", {
+                "size": 0, "query": {"ids": {"values": ids}}, "track_total_hits": True})
+            total = answer["hits"]["total"]
+            total = total["value"] if isinstance(total, dict) else total
+            assert total == len(ids), f"documents are missing from {start} on"
