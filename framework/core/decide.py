@@ -12,14 +12,8 @@ from . import events as ev
 from .draft import AgentAnswer, Draft
 from .facts import ALIVE, ClusterState, NodeState
 from .gates import (
-    departing_masters,
-    held_by,
-    quorum,
-    quorum_with,
-    standing_masters,
-    start_gates,
-    stop_gates,
     view_is_fresh,
+    wanted_minimum_master_nodes,
 )
 from .leaving import depart
 from .offers.answer import answer_offers, needs
@@ -192,31 +186,6 @@ def _tend_elasticsearch(draft: Draft) -> None:
             f"minimum_master_nodes {wanted}", now, ES_ACTION_AGAIN_S):
         draft.do(SetMinimumMasterNodes(
             (ev.AskedFor(now, f"minimum_master_nodes {wanted}"),), wanted))
-
-
-def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:
-    """The quorum of the standing masters; already of one more when that is all it waits for.
-
-    Lowered only when a master has gone, or when the last but one is to go.
-    """
-    standing = standing_masters(state)
-    ready = sum(state.is_ready(record) for record in standing)
-    wanted = min(quorum(len(standing)), ready) or 1
-    found = state.es.minimum_master_nodes if state.es is not None else None
-    for record in departing_masters(state):
-        held = held_by(stop_gates(state, record, now))
-        if held is not None and held.name == "quorum_kept":
-            return quorum(len(standing) - 1)
-        wanted = max(wanted, found or 1)        # it may still run: lowered when it is gone
-    if ready < len(standing):
-        wanted = max(wanted, found or 1)        # never lowered because a master is away
-    for record in state.nodes.values():
-        if record.state is S.PLANNED and state.is_master(record) and record not in standing:
-            held = held_by(start_gates(state, record, now))
-            if held is not None and held.name == "quorum_raised":
-                wanted = max(wanted, quorum_with(state, record))
-            wanted = max(wanted, found or 1)    # it has been raised for this one
-    return wanted
 
 
 def _finish_releases(draft: Draft) -> None:

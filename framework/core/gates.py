@@ -257,3 +257,28 @@ def start_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Ans
 def held_by(answers: list[Answer]) -> Answer | None:
     """The first gate that holds."""
     return next((answer for answer in answers if not answer.ok), None)
+
+
+def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:
+    """The quorum of the standing masters; already of one more when that is all it waits for.
+
+    Lowered only when a master has gone, or when the last but one is to go.
+    """
+    standing = standing_masters(state)
+    ready = sum(state.is_ready(record) for record in standing)
+    wanted = min(quorum(len(standing)), ready) or 1
+    found = state.es.minimum_master_nodes if state.es is not None else None
+    for record in departing_masters(state):
+        held = held_by(stop_gates(state, record, now))
+        if held is not None and held.name == "quorum_kept":
+            return quorum(len(standing) - 1)
+        wanted = max(wanted, found or 1)        # it may still run: lowered when it is gone
+    if ready < len(standing):
+        wanted = max(wanted, found or 1)        # never lowered because a master is away
+    for record in state.nodes.values():
+        if record.state is NodeState.PLANNED and state.is_master(record) and record not in standing:
+            held = held_by(start_gates(state, record, now))
+            if held is not None and held.name == "quorum_raised":
+                wanted = max(wanted, quorum_with(state, record))
+            wanted = max(wanted, found or 1)    # it has been raised for this one
+    return wanted

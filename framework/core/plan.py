@@ -9,7 +9,14 @@ from enum import StrEnum
 
 from .config import outdated
 from .facts import ALIVE, Bootstrap, ClusterState, Identity, NodeRecord, NodeState
-from .gates import Answer, held_by, restart_gates, start_gates, stop_gates
+from .gates import (
+    Answer,
+    held_by,
+    restart_gates,
+    start_gates,
+    stop_gates,
+    wanted_minimum_master_nodes,
+)
 from .spec import ClusterSpec, NodeGroup
 
 S = NodeState
@@ -109,7 +116,7 @@ def diff(state: ClusterState, now: float) -> Plan:
                     if record.leaving or record.retire)
     if leaving:
         phases.append(Phase("scale in", leaving))
-    return Plan((*phases, Phase("settings", tuple(_settings_steps(state)))))
+    return Plan((*phases, Phase("settings", tuple(_settings_steps(state, now)))))
 
 
 def _start_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
@@ -134,7 +141,7 @@ def _start_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
                 record.name, status, detail, gates)
 
 
-def _settings_steps(state: ClusterState) -> list[Step]:
+def _settings_steps(state: ClusterState, now: float) -> list[Step]:
     seen = state.es is not None
     replicas = state.es.template_replicas if state.es is not None else None
     done = replicas == state.spec.default_replicas
@@ -149,6 +156,12 @@ def _settings_steps(state: ClusterState) -> list[Step]:
     if state.held_allocation is not None:
         tidy.append(Step("restore-allocation", "restore allocation", None, Status.RUNNING,
                          "held at primaries while a node restarts"))
+    if state.spec.major <= 6 and state.bootstrap.cluster_uuid is not None:
+        wanted = wanted_minimum_master_nodes(state, now)
+        found = state.es.minimum_master_nodes if state.es is not None else None
+        tidy.append(Step("quorum", f"minimum_master_nodes is {wanted}", None,
+                         Status.DONE if found == wanted else Status.RUNNING if seen
+                         else Status.PENDING, f"it is {found or 'not set'}"))
     title = f"default number of replicas is {state.spec.default_replicas}"
     return [*tidy, Step("default-replicas", title, None, Status.DONE if done
                         else Status.RUNNING if seen else Status.PENDING,

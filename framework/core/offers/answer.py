@@ -49,7 +49,12 @@ def answer_offers(draft: Draft, offers: Sequence[Offer]) -> None:
     if not offers:
         return
     identity = draft.state.identity
-    pools = {pool.agent_id: pool for pool in build(offers, identity.role, identity.uid)}
+    held: dict[str, list[int]] = defaultdict(list)
+    for record in draft.state.nodes.values():
+        if record.seat is not None:
+            held[record.seat.agent_id] += record.seat.http_port, record.seat.transport_port
+    pools = {pool.agent_id: pool.keeping(held[pool.agent_id])
+             for pool in build(offers, identity.role, identity.uid)}
     answers: dict[str, _Answer] = defaultdict(_Answer)
     for pool in pools.values():
         for seat in pool.seats:

@@ -68,6 +68,20 @@ class Pool:
         return replace(self, free=tuple(free))
 
 
+    def keeping(self, ports: Iterable[int]) -> Pool:
+        """The pool without ports that are meant for a node, whatever is offered.
+
+        When its ACCEPT was lost they are offered as free while its outcome is still unknown.
+        """
+        kept = [(port, port) for port in ports]
+        if not kept:
+            return self
+        free = (replace(item, ranges=_without_ports(item.ranges, kept)) if item.ranges else item
+                for item in self.free)
+        return replace(self, free=tuple(item for item in free
+                                        if item.ranges or item.name != "ports"))
+
+
 def build(offers: Sequence[Offer], role: str, uid: str) -> list[Pool]:
     """One pool per agent, in order of the first offer of each."""
     by_agent: dict[str, list[Offer]] = {}
