@@ -21,13 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import report
 from esaas.executor import config
 from esaas.framework.proto import esaas_pb2
 from esaas.local import java
 from esaas.local.fetch.elasticsearch import unpack
 from esaas.local.settings import Settings
 from esaas.local.testing import FIRST_TASK_PORT, temporary_data_centre
+
+from bench import report
 from tests.system.service import Service, es_request, spec, wait_for
 
 VERSION, NODES = "6.8.23", 3

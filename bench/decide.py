@@ -12,8 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-
-from bench import report
 from esaas.framework.core import events as ev
 from esaas.framework.core.apply import apply
 from esaas.framework.core.decide import decide
@@ -22,6 +20,8 @@ from esaas.framework.core.plan import founded
 from esaas.framework.core.spec import parse_spec
 from esaas.framework.mesos.recordio import RecordReader
 from esaas.framework.mesos.translate import offer_in
+
+from bench import report
 
 ROUNDS = 3
 CHUNK_BYTES = 1 << 20

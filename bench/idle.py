@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import psutil
+from esaas.local.testing import temporary_data_centre
 
 from bench import report
-from esaas.local.testing import temporary_data_centre
 from tests.system.service import Service, spec, wait_for
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import events as ev
-from .facts import ALIVE, IN_FLIGHT, Asked, ClusterState, Link, NodeRecord, NodeState, Seat, Seeds
+from .facts import ALIVE, Asked, ClusterState, Link, NodeRecord, NodeState, Seat, Seeds
 from .machine import Trigger, move
 
 S = NodeState
@@ -325,16 +325,6 @@ def _node_released(state: ClusterState, event: ev.NodeReleased) -> ClusterState:
     return _reseeded(state.without_node(event.node))
 
 
-def _flight_timed_out(state: ClusterState, event: ev.FlightTimedOut) -> ClusterState:
-    record = state.nodes[event.node]
-    if record.state not in IN_FLIGHT:
-        return state
-    if record.state is S.RELEASING:
-        return state.with_node(_moved(record, Trigger.RELEASE_FAILED, event.at, operations=(),
-                                      message=event.why))
-    return state.with_node(replace(record, message=event.why))
-
-
 def _node_stable(state: ClusterState, event: ev.NodeStable) -> ClusterState:
     return state.with_node(replace(state.nodes[event.node], failures=0, retry_at=0.0))
 
@@ -391,7 +381,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.LaunchIntended: _launch_intended, ev.RetireIntended: _retire_intended,
     ev.KillIntended: _kill_intended, ev.ReleaseIntended: _release_intended,
     ev.NodeReleased: _node_released, ev.Released: _nothing,
-    ev.FlightTimedOut: _flight_timed_out, ev.NodeStable: _node_stable, ev.AskedFor: _asked_for,
+    ev.NodeStable: _node_stable, ev.AskedFor: _asked_for,
     ev.NeedsTold: _needs_told, ev.ReconcileAsked: _reconcile_asked,
     ev.TeardownIntended: _teardown_intended,
 }

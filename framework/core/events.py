@@ -279,14 +279,6 @@ class Released(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class FlightTimedOut(Event):
-    """An ACCEPT has had no outcome for too long, and Mesos knows nothing of it."""
-
-    node: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class NodeStable(Event):
     """A node has been ready for long enough to forget its failures."""
 

@@ -184,7 +184,7 @@ class StandInMesos:
         self.tell(launch.task_id, "TASK_STARTING", now)
 
     def _reconcile(self, operation: op.Reconcile, now: float) -> None:
-        asked = dict(operation.tasks) or {task_id: None for task_id in self.tasks}
+        asked = dict(operation.tasks) or dict.fromkeys(self.tasks)
         for task_id, agent_id in asked.items():
             if task_id in self.tasks:
                 self.tell(task_id, self.tasks[task_id].state, now)
@@ -296,7 +296,7 @@ def _layered(values: tuple[str | None, str | None], layer: int,
 
 def _bare(resource: Resource) -> None:
     assert resource.disk is None or resource.disk.source_type is None
-    return None
+    return
 
 
 def _merge(idle: list[Resource], resource: Resource) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from esaas.framework.core import events as ev
 from esaas.framework.core.facts import NodeState
 from esaas.framework.core.plan import Status, diff

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from esaas.framework.core import events as ev
 from esaas.framework.core import operations as op
 from esaas.framework.core.facts import NodeState

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from esaas.framework.client import Refused
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre

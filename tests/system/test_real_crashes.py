@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import pytest
-
 from esaas.local.datacentre import DataCentre
 
 from .service import Service, spec, wait_for

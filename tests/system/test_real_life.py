@@ -10,13 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
-from selenium.webdriver import Keys
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
-
 from esaas.framework.client import Refused
 from esaas.local import master_api
 from esaas.local.datacentre import DataCentre
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from ..ui.browser import resize, shoot, start_chromium
 from .service import PATIENCE_S, Service, count_documents, index_documents, spec, wait_for

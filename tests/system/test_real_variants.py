@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from esaas.local.datacentre import DataCentre
 from esaas.local.spec import AgentSpec, Disk, default_agents
 from esaas.local.testing import FIRST_TASK_PORT, temporary_data_centre

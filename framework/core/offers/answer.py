@@ -13,7 +13,7 @@ from .. import events as ev
 from ..apply import seat_differs
 from ..config import wanted
 from ..draft import AgentAnswer, Draft
-from ..facts import NodeRecord, NodeState
+from ..facts import NodeRecord, NodeState, Seat
 from ..gates import held_by, start_gates
 from ..launch import CONTAINER_PATH, launch
 from ..operations import (
@@ -130,6 +130,9 @@ def _answer_leaving(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
 def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeRecord,
                     answer: _Answer) -> None:
     found = offered_seat(pool, record, seat.resources)
+    if record.state is S.PLANNED and found is not None and _host_is_full(draft, record, found):
+        answer.notes.append(f"keeps the volume of {record.name}: {found.host} is full meanwhile")
+        return
     if found is None:
         if record.state is S.PLANNED and not seat.volumes:
             # RESERVE came about and CREATE did not: nothing is on it, so give it back.
@@ -152,6 +155,14 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     answer.intents.append(intent)
     answer.launches.append((record.name, seat.resources))
     answer.notes.append(f"started {record.name} in place")
+
+
+def _host_is_full(draft: Draft, record: NodeRecord, seat: Seat) -> bool:
+    """Whether another node has come to a host since this one's ACCEPT was given up."""
+    group = draft.state.group_of(record)
+    others = sum(other.seat is not None and other.seat.host == seat.host and not other.retire
+                 for other in draft.state.nodes.values())
+    return group is None or others >= draft.state.spec.max_per_host(group)
 
 
 # ------------------------------------------------------------------ new nodes

@@ -1,0 +1,95 @@
+"""Change rules: each has a name, and a change is refused with every reason at once."""
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from esaas.framework.core.facts import EsView
+from esaas.framework.core.spec import ClusterSpec
+from esaas.framework.core.validate import RULES, validate
+
+from .builders import group, spec, view
+
+OLD = spec(group(), group("data", 2, roles=["data"]))
+
+
+def changed(**more: Any) -> ClusterSpec:
+    return spec(group(), group("data", 2, roles=["data"]), **more)
+
+
+def seen(**more: Any) -> EsView:
+    return view("node-1", max_replicas=1, store_mb=100.0, **more)
+
+
+@pytest.mark.parametrize(("new", "path", "rule"), [
+    (changed(name="other"), "name", "identity_is_fixed"),
+    (changed(tenant="other"), "tenant", "identity_is_fixed"),
+    (spec(group()), "groups[1]", "groups_are_emptied_first"),
+    (spec(group(cpus=2.0), group("data", 2, roles=["data"])), "groups[0]",
+     "groups_keep_their_shape"),
+    (spec(group(mem_mb=2048), group("data", 2, roles=["data"])), "groups[0]",
+     "groups_keep_their_shape"),
+    (spec(group(disk_mb=9000), group("data", 2, roles=["data"])), "groups[0]",
+     "groups_keep_their_shape"),
+    (spec(group(), group("data", 2, roles=["data", "ingest"])), "groups[1]",
+     "groups_keep_their_shape"),
+    (changed(version="6.8.22"), "version", "no_downgrade"),
+    (changed(version="8.19.0"), "version", "upgrade_is_supported"),
+])
+def test_an_unsafe_change_is_refused_by_the_name_of_its_rule(
+        new: ClusterSpec, path: str, rule: str) -> None:
+    found = validate(OLD, new, seen())
+    assert [(fault.path, fault.rule) for fault in found] == [(path, rule)]
+    assert found[0].message
+
+
+LARGE = spec(group(count=5), group("data", 4, roles=["data"]))
+
+
+@pytest.mark.parametrize(("old", "new", "look", "rule"), [
+    (OLD, OLD.with_count("data", 1), None, "shrink_sees_the_data"),
+    (OLD, OLD.with_count("data", 1), seen(), None),
+    (OLD, OLD.with_count("data", 1), replace(seen(), max_replicas=4),
+     "shrink_leaves_room_for_copies"),
+    (OLD, OLD.with_count("data", 1), replace(seen(), store_mb=6801.0),
+     "shrink_leaves_room_on_disk"),
+    (OLD, OLD.with_count("data", 1), replace(seen(), store_mb=6800.0), None),
+    (LARGE, LARGE.with_count("node", 2), seen(), "quorum_stays"),
+    (LARGE, LARGE.with_count("node", 3), seen(), None),
+])
+def test_a_shrink_is_judged_by_what_the_cluster_holds(
+        old: ClusterSpec, new: ClusterSpec, look: EsView | None, rule: str | None) -> None:
+    assert [fault.rule for fault in validate(old, new, look)] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(("old", "new", "allowed"), [
+    ("6.8.0", "6.8.23", True), ("6.8.23", "7.17.28", True), ("7.17.0", "8.0.0", True),
+    ("8.19.1", "9.1.0", True), ("7.16.3", "8.0.0", False), ("8.18.0", "9.0.0", False),
+    ("6.8.23", "8.0.0", False), ("7.17.1", "7.17.0", False)])
+def test_versions_go_up_by_ways_that_elasticsearch_knows(
+        old: str, new: str, allowed: bool) -> None:
+    assert (validate(changed(version=old), changed(version=new), seen()) == []) is allowed
+
+
+@pytest.mark.parametrize("new", [
+    OLD, OLD.with_count("data", 5), OLD.with_count("node", 5), changed(description="x"),
+    changed(settings={"a.b": 1}), changed(jvm_options=["-Da=b"]), changed(default_replicas=2),
+    spec(group(), group("data", 2, roles=["data"]), group("more", 1, roles=["ingest"]))])
+def test_growth_words_and_what_a_rolling_restart_can_change_are_safe(new: ClusterSpec) -> None:
+    assert validate(OLD, new, seen()) == []
+    assert validate(OLD, new, None) == [], "nothing shrinks, so nothing has to be seen"
+
+
+def test_every_reason_is_told_at_once() -> None:
+    new = spec(group(count=2, cpus=2.0), tenant="other", version="6.8.1")
+    assert {fault.rule for fault in validate(OLD, new, None)} == {
+        "identity_is_fixed", "shrink_sees_the_data", "groups_are_emptied_first",
+        "groups_keep_their_shape", "no_downgrade"}
+
+
+def test_every_rule_is_seen_to_refuse_by_a_test_above() -> None:
+    assert {rule.__name__ for rule in RULES} == {
+        "identity_is_fixed", "shrink_sees_the_data", "shrink_leaves_room_for_copies",
+        "shrink_leaves_room_on_disk", "quorum_stays", "groups_are_emptied_first",
+        "groups_keep_their_shape", "no_downgrade", "upgrade_is_supported"}
