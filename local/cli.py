@@ -192,6 +192,39 @@ def master(action: str, k: int, directory: Path | None) -> None:
 
 
 @local.command()
+@click.option(
+    "--agents",
+    "-n",
+    type=click.IntRange(3, 100),
+    default=None,
+    help="How many agents [default: what there is, else 3].",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Where the service listens; the next free port when it is taken.",
+)
+@click.option("--forget", is_flag=True, help="Delete the demo with all its data instead.")
+@directory_option
+def demo(agents: int | None, port: int, forget: bool, directory: Path | None) -> None:
+    """Show a cluster of three nodes: data centre, service, and a page to look at.
+
+    Runs until Ctrl-C, which ends everything in order and keeps the data: the next run brings the
+    same cluster back. The other commands here work on its data centre meanwhile.
+    """
+    from .demo import Demo
+
+    with problems_shown():
+        one = Demo(directory, None if forget else agents, port)
+        if forget:
+            one.forget()
+        else:
+            one.run()
+
+
+@local.command()
 @click.argument("part", type=click.Choice(list(requirements.ALL)))
 @click.argument("version", required=False)
 @click.option("--unpack", is_flag=True, help="Also unpack, shared and read-only; print its home.")

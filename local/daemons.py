@@ -86,7 +86,7 @@ def kill(daemon: Daemon) -> None:
     if process is None:
         raise LocalError(f"process {daemon.pid} does not run any more")
     process.kill()
-    process.wait()
+    _wait([process], None)
 
 
 def marked(marker: str) -> list[psutil.Process]:
@@ -129,13 +129,13 @@ def end_marked(marker: str, timeout_s: float, spare: Collection[int] = ()) -> No
                     process.resume()  # a stopped one hears it only then
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(processes, timeout=POLL_S)
+        _wait(processes, POLL_S)
     for process in processes:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(processes, timeout=timeout_s)
+    _wait(processes, timeout_s)
 
 
 def _end_processes(processes: list[psutil.Process], timeout_s: float) -> None:
@@ -145,10 +145,33 @@ def _end_processes(processes: list[psutil.Process], timeout_s: float) -> None:
             process.resume()
         except psutil.NoSuchProcess:
             continue
-    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
+    alive = _wait(processes, timeout_s)
     for process in alive:
         process.kill()
-    psutil.wait_procs(alive, timeout=timeout_s)
+    _wait(alive, timeout_s)
+
+
+def _wait(processes: list[psutil.Process], timeout_s: float | None) -> list[psutil.Process]:
+    """Wait until all have ended; those that have not when the time is up.
+
+    A zombie has ended. It may be the child of a process that never asks for its children.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while alive := [process for process in processes if not _ended(process)]:
+        if deadline is not None and time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_S)
+    return alive
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return False
+        process.wait(0)  # reaps it when it is our own child
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        pass  # gone, or a zombie of somebody else's
+    return True
 
 
 def wait_until(

@@ -13,8 +13,9 @@ from tornado.iostream import StreamClosedError
 from tornado.routing import URLSpec
 
 from .base import Limited, header_list
-from .bodies import decode
-from .problems import WrongMethod
+from .bodies import JSON_TYPE, decode, media_type
+from .models import NoBody
+from .problems import WrongMediaType, WrongMethod
 from .route import Call, Reply, Route, Streamed
 from .routes import ROUTES
 
@@ -51,6 +52,8 @@ class ApiHandler(Limited):
             body = await decode(self.body(), self.request.headers.get("Content-Type", ""))
             if route.check_body:
                 body = checked(route.body, body, "body")
+        elif method == "POST":
+            await self._take_no_body()
         reply = await route.run(Call(
             self.context, path, query, body, tuple(header_list(self.request.headers, "Accept")),
             self.request.headers.get("Last-Event-ID"), method))
@@ -60,6 +63,20 @@ class ApiHandler(Limited):
             self._answer(reply)
 
     get = head = post = put = patch = delete = options = _dispatch
+
+    async def _take_no_body(self) -> None:
+        """A change without a body must prove like the others that no other site's form sent it.
+
+        A form cannot send the media type of JSON, and only our own pages are of our own origin.
+        """
+        headers = self.request.headers
+        kind = media_type(headers.get("Content-Type", ""))
+        # An Origin that is not ours was refused before.
+        ours = headers.get("Sec-Fetch-Site") == "same-origin" or "Origin" in headers
+        if kind != JSON_TYPE and not ours:
+            raise WrongMediaType(f"send the header Content-Type: {JSON_TYPE}, with no body or {{}}")
+        if self.body().strip():
+            checked(NoBody, await decode(self.body(), kind), "body")
 
     def _refuse_method(self) -> None:
         """405 with ``Allow``, which clearing for an error would drop if it came earlier."""

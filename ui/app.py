@@ -11,6 +11,7 @@ from tornado.httputil import HTTPServerRequest
 
 from .api import api_rules
 from .base import Static
+from .change_pages import change_rules
 from .context import Context, Principal, anybody
 from .pages import NoPage, page_rules
 from .stream import Streams
@@ -48,7 +49,7 @@ def make_app(
         else frozenset(host.lower() for host in allowed_hosts),
         heartbeat_s=heartbeat_s, streams=Streams() if streams is None else streams)
     return tornado.web.Application(
-        [*api_rules(), *page_rules()],
+        [*api_rules(), *page_rules(), *change_rules()],
         context=context, default_handler_class=NoPage, log_function=_log_request,
         template_path=str(HERE / "templates"), autoescape="xhtml_escape",
         static_path=str(HERE / "static"),

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import yaml
-from esaas.framework.service.errors import Malformed
+from esaas.framework.core.errors import Fault
+from esaas.framework.core.spec import SpecFaults, parse_spec
+from esaas.framework.service.errors import Invalid, Malformed
 
 from .problems import TooLarge, WrongMediaType
 
@@ -72,3 +74,22 @@ async def decode_form_text(text: str) -> Any:
     """What somebody typed into a form: JSON when it starts with a brace, YAML otherwise."""
     kind = JSON_TYPE if text.lstrip().startswith("{") else YAML_TYPES[0]
     return await decode(text.encode("utf-8"), kind)
+
+
+def check_name(name: str, body: Any) -> None:
+    """A spec sent to a cluster's address must be of that cluster; Invalid with all its faults."""
+    if not isinstance(body, dict) or body.get("name", name) == name:
+        return
+    faults = [Fault("name", f"must be {name!r}, the cluster that is changed, found "
+                    f"{body['name']!r}", "name_is_the_address")]
+    try:
+        parse_spec(body)
+    except SpecFaults as error:
+        faults += [fault for fault in error.faults if fault.path != "name"]
+    raise Invalid("this is the spec of another cluster", faults)
+
+
+def whole_number(text: str) -> int | None:
+    """A number from a form, a header or an address; None when it is none, or beyond any sense."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None

@@ -25,6 +25,13 @@ class ChangeQuery(_Request):
     dry_run: bool = Field(False, description="check only, change nothing")
 
 
+class OverrideQuery(ChangeQuery):
+    """How a change is made to a running cluster."""
+
+    override: str | None = Field(None, max_length=100, description="the name of one rule that is "
+                                 "not to refuse this change; it is recorded")
+
+
 class DeleteQuery(_Request):
     """The name once more, so that no slip deletes data."""
 
@@ -51,3 +58,13 @@ class ScaleRequest(_Request):
 
     group: Name
     count: int = Field(ge=0, le=1000, strict=True)
+
+
+class RollbackRequest(_Request):
+    """Which spec is wanted again."""
+
+    revision: int = Field(ge=1, le=2**53, strict=True, description="the number of the revision")
+
+
+class NoBody(_Request):
+    """Nothing at all, or an object without fields."""

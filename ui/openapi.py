@@ -15,9 +15,10 @@ from .problems import ErrorAnswer
 from .route import Answer, Route
 
 Mode = Literal["validation", "serialization"]
-ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, scale and delete them. Every "
+ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, change and delete them. Every "
          "refusal has the shape of `ErrorAnswer` and names every fault. Changes are idempotent: "
-         "the same request again answers 200 with `changed: false`.")
+         "the same request again answers 200 with `changed: false`; only a restart is asked for "
+         "anew each time.")
 
 
 class _Schemas:

@@ -7,8 +7,7 @@ from urllib.parse import quote, urlencode
 
 import tornado.web
 from esaas.framework.client import EXAMPLE_SPEC
-from esaas.framework.core.errors import Fault
-from esaas.framework.service.errors import Forbidden, Invalid, Malformed, NotFound, ServiceError
+from esaas.framework.service.errors import Forbidden, Malformed, NotFound, ServiceError
 from tornado import httputil
 from tornado.routing import URLSpec
 
@@ -22,6 +21,11 @@ EVENTS_SHOWN = 50
 NOTICES = {
     "created": "The request to create this cluster was taken. Watch it grow below.",
     "scaled": "The request to scale was taken. The plan below shows how far it is.",
+    "updated": "The new configuration was taken. The plan below shows how far it is.",
+    "rolled": "The earlier revision is wanted again. The plan below shows how far it is.",
+    "paused": "Changes are paused: no further step begins; what has begun is finished.",
+    "continued": "Changes go on.",
+    "restarting": "The restart was taken. The plan below shows how far it is.",
     "same": "It was so already: nothing had to change.",
     "deleting": "The request to delete was taken: nodes stop, then their volumes are destroyed.",
 }
@@ -72,6 +76,11 @@ class Page(Limited):
     def see(self, path: str, **query: str) -> None:
         """Send the browser on after a form, so that reloading does not post again."""
         self.redirect(path + (f"?{urlencode(query)}" if query else ""), status=303)
+
+    def see_cluster(self, name: str, notice: str = "", *, changed: bool = True) -> None:
+        """Go to a cluster's page, and say there what a form has done."""
+        told = {"notice": notice if changed else "same"} if notice else {}
+        self.see(f"/clusters/{quote(name, safe='')}", **told)
 
     async def refuse(self, **_: str) -> None:
         """Any method that the page does not have."""
@@ -129,38 +138,12 @@ class Cluster(Page):
                     removal=removal or {})
 
 
-class Scale(Cluster):
-    """``/clusters/NAME/scale``: the scale form."""
-
-    async def get(self, name: str) -> None:  # type: ignore[override]
-        """Somebody reloaded a refused form."""
-        self.see(f"/clusters/{quote(name, safe='')}")
-
-    async def post(self, name: str) -> None:  # type: ignore[override]
-        """Scale, or show the page again with what was typed and why it was refused."""
-        self.read_form()
-        group, typed = self.field("group"), self.field("count")
-        try:
-            if not typed.strip().isascii() or not typed.strip().isdigit():
-                raise Invalid("the count is no number", [
-                    Fault("count", f"a whole number of nodes, not {typed!r}", "type")])
-            taken = await self.context.service.scale(name, group, int(typed))
-        except NotFound:
-            raise
-        except ServiceError as problem:
-            self.set_status(problem.status)
-            self.show(name, scale={"group": group, "count": typed, "problem": problem})
-            return
-        self.see(f"/clusters/{quote(name, safe='')}",
-                 notice="scaled" if taken.changed else "same")
-
-
 class Delete(Cluster):
     """``/clusters/NAME/delete``: the delete form."""
 
     async def get(self, name: str) -> None:  # type: ignore[override]
         """Somebody reloaded a refused form."""
-        self.see(f"/clusters/{quote(name, safe='')}")
+        self.see_cluster(name)
 
     async def post(self, name: str) -> None:  # type: ignore[override]
         """Delete when the typed name is right."""
@@ -174,7 +157,7 @@ class Delete(Cluster):
             self.set_status(problem.status)
             self.show(name, removal={"confirm": typed, "problem": problem})
             return
-        self.see(f"/clusters/{quote(name, safe='')}", notice="deleting")
+        self.see_cluster(name, "deleting")
 
 
 class Create(Page):
@@ -203,8 +186,7 @@ class Create(Page):
         if only_check:
             self.show(text, checked=taken.message)
             return
-        self.see(f"/clusters/{quote(taken.cluster, safe='')}",
-                 notice="created" if taken.changed else "same")
+        self.see_cluster(taken.cluster, "created", changed=taken.changed)
 
 
 class NoPage(Page):
@@ -227,6 +209,5 @@ def page_rules() -> list[URLSpec]:
         rule(r"/new", Create),
         rule(r"/clusters/(?P<name>[^/]+)", Cluster),
         rule(r"/clusters/(?P<name>[^/]+)/(?P<fragment>fragment)", Cluster),
-        rule(r"/clusters/(?P<name>[^/]+)/scale", Scale),
         rule(r"/clusters/(?P<name>[^/]+)/delete", Delete),
     ]

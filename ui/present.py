@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import yaml
-from esaas.framework.service.views import ClusterDetail, EventView, NodeView
+from esaas.framework.core.errors import Fault
+from esaas.framework.service.views import ClusterDetail, EventView, NodeView, PlanView
 
 NOWHERE = ""
 # What a state means for somebody who looks: all is well, something goes on, or trouble.
@@ -20,6 +21,11 @@ _TONES = {
 }
 # Colour is never the only sign: each tone has its own mark too.
 _MARKS = {"good": "✓", "work": "◐", "warn": "!", "bad": "✕", "idle": "○"}
+# Rules that say what cannot be carried out, not what is unsafe: to override one helps nobody.
+NEVER_OVERRIDDEN = frozenset({
+    "identity_is_fixed", "groups_are_emptied_first", "groups_keep_their_shape", "no_downgrade",
+    "not_deleting"})
+RESTARTABLE = frozenset({"ready", "running", "starting"})
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -161,3 +167,31 @@ def state_counts(nodes: Iterable[NodeView]) -> list[tuple[str, int]]:
     for node in nodes:
         counts[node.state] = counts.get(node.state, 0) + 1
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def differences(changes: Iterable[str]) -> list[tuple[str, str]]:
+    """``path: old -> new`` as path and the rest."""
+    return [(path, rest) for path, _, rest in (line.partition(": ") for line in changes)]
+
+
+def refusing_rules(faults: Iterable[Fault]) -> list[str]:
+    """The rules that refuse, each once, in order."""
+    return list(dict.fromkeys(fault.rule for fault in faults if fault.rule))
+
+
+def overridable(status: int, faults: Iterable[Fault], overridden: str) -> str:
+    """The one rule that somebody may override to go on; empty when there is none.
+
+    A request may override one rule only: several that refuse leave no way.
+    """
+    rules = refusing_rules(faults)
+    if status != 409 or overridden or len(rules) != 1 or rules[0] in NEVER_OVERRIDDEN:
+        return ""
+    return rules[0]
+
+
+def paused(plan: PlanView) -> bool | None:
+    """Whether changes are paused, by what the gates say; None when no step asks them."""
+    answers = {gate.ok for phase in plan.phases for step in phase.steps for gate in step.gates
+               if gate.name == "not_paused"}
+    return None if not answers else False in answers

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,14 +20,18 @@ from esaas.framework.service.views import (
     NodeView,
     OfferView,
     PlanView,
+    RevisionView,
     ServiceStatus,
 )
 
+from .bodies import check_name, whole_number
 from .models import (
     ChangeQuery,
     DeleteQuery,
     EventsQuery,
     ListQuery,
+    OverrideQuery,
+    RollbackRequest,
     ScaleRequest,
     StreamQuery,
 )
@@ -37,6 +42,7 @@ from .stream import Write, feed
 
 EVENT_STREAM = "text/event-stream"
 CHUNK_BYTES = 64 * 1024
+EXECUTOR_NAME = re.compile(r"esaas-executor-[0-9a-f]{16}\.pyz")
 TAKEN = {202: Answer("taken; the work goes on in the background", Accepted),
          200: Answer("nothing to change, or a dry run", Accepted)}
 STREAM = Answer("events and changed summaries as they come (server-sent events `event` with the "
@@ -76,11 +82,49 @@ async def delete(call: Call) -> Reply:
     return _taken(await call.service.delete(call.name, call.query.confirm))
 
 
+async def update(call: Call) -> Reply:
+    """``PUT /v1/clusters/{name}``."""
+    call.service.plan(call.name)        # a 404 comes before what is wrong with the spec
+    check_name(call.name, call.body)
+    dry_run = call.query.dry_run
+    return _taken(await call.service.update(call.name, call.body, dry_run=dry_run,
+                                            override=call.query.override), dry_run=dry_run)
+
+
 async def scale(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/scale``."""
     wanted, dry_run = call.body, call.query.dry_run
-    return _taken(await call.service.scale(call.name, wanted.group, wanted.count,
-                                           dry_run=dry_run), dry_run=dry_run)
+    return _taken(await call.service.scale(
+        call.name, wanted.group, wanted.count, dry_run=dry_run, override=call.query.override),
+        dry_run=dry_run)
+
+
+async def revisions(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}/revisions``."""
+    return Reply(call.service.revisions(call.name))
+
+
+async def rollback(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/rollback``."""
+    dry_run = call.query.dry_run
+    return _taken(await call.service.rollback(
+        call.name, call.body.revision, dry_run=dry_run, override=call.query.override),
+        dry_run=dry_run)
+
+
+async def pause(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/pause``."""
+    return _taken(await call.service.pause(call.name, True))
+
+
+async def go_on(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/continue``."""
+    return _taken(await call.service.pause(call.name, False))
+
+
+async def restart(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/restart``, and of one of its nodes."""
+    return _taken(await call.service.restart(call.name, call.path.get("node")))
 
 
 async def nodes(call: Call) -> Reply:
@@ -109,10 +153,10 @@ def _stream(call: Call) -> Streamed:
         call.service.show(name)         # a 404 must come before the stream begins
     after = call.query.after
     if call.last_event_id:
-        if not call.last_event_id.isdigit():
+        after = whole_number(call.last_event_id)
+        if after is None:
             raise Invalid("Last-Event-ID is no sequence number", [
                 Fault("Last-Event-ID", f"a number, not {call.last_event_id!r}", "type")])
-        after = int(call.last_event_id)
     context = call.context
 
     async def produce(write: Write) -> None:
@@ -141,14 +185,17 @@ def _read(path: Path) -> Iterator[bytes]:
 
 
 async def executor(call: Call) -> Streamed:
-    """``GET /v1/executor/{name}``: the one file that agents fetch."""
-    path = call.context.executor_file()
-    if path is None or call.name != path.name or not path.is_file():
+    """``GET /v1/executor/{name}``: the file that agents fetch, of today or of an older service."""
+    today = call.context.executor_file()
+    # Tasks keep naming the executor they were started with: older files stay, and are served.
+    if today is None or not EXECUTOR_NAME.fullmatch(call.name):
         raise NotFound(f"no executor is named {call.name}")
-    known = path
+    path = today.with_name(call.name)
+    if path.is_symlink() or not path.is_file():
+        raise NotFound(f"no executor is named {call.name}")
 
     async def produce(write: Write) -> None:
-        chunks = _read(known)
+        chunks = _read(path)
         while (chunk := await asyncio.to_thread(next, chunks, b"")) != b"":
             await write(chunk)
 
@@ -181,6 +228,11 @@ def _stream_route(path: str, name: str, summary: str) -> Route:
                  query=StreamQuery)
 
 
+def _post(path: str, run: Any, name: str, summary: str, **more: Any) -> Route:
+    refuses = (*BODY, NotFound, Conflict, Invalid, Unavailable)
+    return Route("POST", path, name, summary, run, TAKEN, refuses=refuses, **more)
+
+
 CLUSTER = "/v1/clusters/{name}"
 ROUTES: tuple[Route, ...] = (
     _get("/v1/status", status, "status", "The service itself", ServiceStatus),
@@ -190,11 +242,25 @@ ROUTES: tuple[Route, ...] = (
           refuses=(*BODY, Conflict, Invalid, Unavailable), query=ChangeQuery, body=ClusterSpec,
           check_body=False),
     _get(CLUSTER, show, "showCluster", "Everything about one cluster", ClusterDetail),
+    Route("PUT", CLUSTER, "updateCluster", "Want another spec: nodes start, are drained, or "
+          "restart one by one, as it takes", update, TAKEN, query=OverrideQuery, body=ClusterSpec,
+          refuses=(*BODY, NotFound, Conflict, Invalid, Unavailable), check_body=False),
     Route("DELETE", CLUSTER, "deleteCluster", "Stop its nodes, destroy its volumes, deregister",
           delete, TAKEN, refuses=(NotFound, Conflict, Invalid, Unavailable), query=DeleteQuery),
-    Route("POST", f"{CLUSTER}/scale", "scaleCluster", "Change the number of nodes of a group",
-          scale, TAKEN, refuses=(*BODY, NotFound, Conflict, Invalid, Unavailable),
-          query=ChangeQuery, body=ScaleRequest),
+    _post(f"{CLUSTER}/scale", scale, "scaleCluster", "Change the number of nodes of a group",
+          query=OverrideQuery, body=ScaleRequest),
+    _get(f"{CLUSTER}/revisions", revisions, "listRevisions",
+         "Every spec that was wanted, newest first", list[RevisionView]),
+    _post(f"{CLUSTER}/rollback", rollback, "rollbackCluster",
+          "Want the spec of an earlier revision again, as a new one; also midway",
+          query=OverrideQuery, body=RollbackRequest),
+    _post(f"{CLUSTER}/pause", pause, "pauseCluster",
+          "Begin no further step of a change; what has begun is finished"),
+    _post(f"{CLUSTER}/continue", go_on, "continueCluster", "Go on after a pause"),
+    _post(f"{CLUSTER}/restart", restart, "restartCluster",
+          "Restart every node in its place, one by one and gated"),
+    _post(f"{CLUSTER}/nodes/{{node}}/restart", restart, "restartNode",
+          "Restart one node in its place, gated"),
     _get(f"{CLUSTER}/nodes", nodes, "listNodes", "Its nodes", list[NodeView]),
     _get(f"{CLUSTER}/endpoints", endpoints, "listEndpoints", "URLs of ready nodes by role",
          dict[str, list[str]]),

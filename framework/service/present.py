@@ -127,7 +127,7 @@ def detail_view(state: ClusterState, sentence: str, master: str | None,
 
 def offer_views(answers: Mapping[str, tuple[float, AgentAnswer]]) -> Iterable[OfferView]:
     """The last answer to each agent, newest first."""
-    for at, answer in reversed(answers.values()):
+    for at, answer in reversed(list(answers.values())):
         pool = answer.pool
         everything = (*pool.free, *(item for seat in pool.seats for item in seat.resources))
         yield OfferView(

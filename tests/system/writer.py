@@ -43,7 +43,7 @@ class Writer:
 
     def _write(self) -> None:
         number, last_ok = 0, time.monotonic()
-        for url in itertools.chain.from_iterable(map(lambda _: self._urls(), itertools.count())):
+        for url in itertools.chain.from_iterable(self._urls() for _ in itertools.count()):
             if self._stop.is_set():
                 return
             try:

@@ -9,7 +9,6 @@ from asking import ask
 from esaas.ui.document import text
 from esaas.ui.openapi import document
 from esaas.ui.routes import ROUTES
-from esaas.ui.routes import ROUTES
 from jsonschema import Draft202012Validator
 from live_app import LiveApp
 from openapi_spec_validator import validate
