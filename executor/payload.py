@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from google.protobuf.message import DecodeError, Message
-
 from esaas.framework.proto import esaas_pb2
+from google.protobuf.message import DecodeError, Message
 
 from . import dialect as dialects
 

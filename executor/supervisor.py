@@ -283,7 +283,8 @@ class Supervisor:
             prepared = Prepared(layout, SeedsFile(layout.config, launch.seeds))
         except (CacheError, config.ConfigError, OSError) as error:
             prepared = Prepared(None, None, str(error))
-        except Exception as error:  # a thread that ends without a word leaves the task in STARTING
+        # A thread that ends without a word would leave the task in STARTING.
+        except Exception as error:  # noqa: BLE001
             log.event("Preparation failed", level=logging.ERROR, exc_info=True)
             prepared = Prepared(None, None, f"{type(error).__name__}: {error}")
         self.post(self.on_prepared, prepared)

@@ -77,17 +77,17 @@ def _keep_votes(draft: Draft) -> None:
     if state.spec.major < 7:
         return
     assert state.es is not None
-    leaving = {record.name for record in departing_masters(state)}
     there = set(state.es.voting_exclusions)
-    missing = tuple(sorted(leaving - there))
-    gone = tuple(sorted(name for name in there & set(state.excluded_votes)
-                        if name not in state.nodes or not state.nodes[name].leaving))
+    missing = tuple(sorted({record.name for record in departing_masters(state)} - there))
+    # An exclusion stays until nothing of the node is left, or it stays after all.
+    leaving = any(record.leaving for record in state.nodes.values())
+    gone = there & set(state.excluded_votes) - set(leaving_names(state))
     if missing and not state.asked.lately(f"votes {missing}", now, AGAIN_S):
         mine = tuple(sorted({*state.excluded_votes, *missing}))
         draft.do(ExcludeVotes((ev.VotesExcluded(now, mine),
                                ev.AskedFor(now, f"votes {missing}")), missing))
     elif gone and not leaving and not state.asked.lately("clear votes", now, AGAIN_S):
-        keep = tuple(sorted(there - set(gone)))
+        keep = tuple(sorted(there - gone))
         draft.do(ClearVotingExclusions((ev.AskedFor(now, "clear votes"),), keep))
     elif not gone and not leaving and state.excluded_votes:
         draft.note(ev.VotesExcluded(now, ()))

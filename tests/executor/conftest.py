@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from esaas.executor import bundle
+from esaas.framework.proto import esaas_pb2
 from executor_helpers import (
     WAIT_S,
     Executor,
@@ -21,9 +23,6 @@ from executor_helpers import (
     unprivileged_user,
 )
 from stand_in_agent import StandInAgent
-
-from esaas.executor import bundle
-from esaas.framework.proto import esaas_pb2
 
 
 @pytest.fixture

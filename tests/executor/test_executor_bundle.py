@@ -9,9 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 import esaas.framework.proto
+import pytest
 from esaas.executor import bundle
 from esaas.framework.proto import esaas_pb2
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-
 from esaas.executor.cache import CacheError, DistributionCache
 
 

@@ -7,9 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from executor_helpers import is_alive, poll, task_of
-
 from esaas.framework.proto import esaas_pb2
+from executor_helpers import is_alive, poll, task_of
 
 Phase = esaas_pb2.NodeStatus
 

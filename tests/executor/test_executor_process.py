@@ -7,9 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from executor_helpers import WAIT_S, is_alive, poll
-
 from esaas.executor.process import NodeProcess
+from executor_helpers import WAIT_S, is_alive, poll
 
 
 class Run:

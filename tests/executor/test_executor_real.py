@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from executor_helpers import is_alive, launch_of, poll, task_of
-
 from esaas.framework.proto import esaas_pb2
+from executor_helpers import is_alive, launch_of, poll, task_of
 
 START_S = 240.0
 # Version, and the variable that names a JDK that is new enough for it ("": the machine's).

@@ -7,8 +7,6 @@ import uuid
 
 import pytest
 import yaml
-from executor_helpers import launch_of, task_of
-
 from esaas.executor import config, dialect, log, payload, process, supervisor
 from esaas.executor.driver import grace_of
 from esaas.executor.outbox import Outbox
@@ -16,6 +14,7 @@ from esaas.executor.probe import identity_of
 from esaas.executor.seeds import SeedsFile
 from esaas.executor.settings import Settings, SettingsError, duration_s
 from esaas.framework.proto import esaas_pb2
+from executor_helpers import launch_of, task_of
 
 URL, SHA256 = "https://example.org/elasticsearch.zip", "0" * 64
 XPACK = ["x-pack-core", "x-pack-security"]

@@ -60,6 +60,7 @@ class StandInMesos:
     shards: dict[str, int] = field(default_factory=dict)
     allocation: tuple[str | None, str | None] = (None, None)
     exclude: tuple[str | None, str | None] = (None, None)
+    votes: set[str] = field(default_factory=set)
     graveyard: bool = False             # the whole cluster is to go, shards and all
     writes: list[str] = field(default_factory=list)
     template: int | None = None
@@ -113,6 +114,10 @@ class StandInMesos:
             names = [name for name in names if name not in operation.stale]
             names += [name for name in operation.names if name not in names]
             self.exclude = _layered(self.exclude, layer, ",".join(names) or None)
+        elif isinstance(operation, op.ExcludeVotes):
+            self.votes |= set(operation.names)
+        elif isinstance(operation, op.ClearVotingExclusions):
+            self.votes = set(operation.keep)
         elif isinstance(operation, op.SetAllocation):
             layer = 0 if operation.before[0] else 1
             self.allocation = operation.before if operation.value is None else _layered(
@@ -267,6 +272,7 @@ class StandInMesos:
             master=masters[0].node, minimum_master_nodes=self.persistent_mmn,
             template_replicas=self.template, max_replicas=1, store_mb=100.0,
             allocation_settings=self.allocation, exclude_settings=self.exclude,
+            voting_exclusions=tuple(sorted(self.votes)),
             loads={name: ShardLoad(count, 0, count) for name, count in self.shards.items()})
 
     def _move_shards(self, serving: dict[str, StandInTask]) -> None:

@@ -86,6 +86,22 @@ def test_masters_leave_one_at_a_time_with_the_quorum_following(tmp_path: Path) -
     assert world.mesos.persistent_mmn == 2
 
 
+def test_masters_of_version_7_lose_their_vote_before_they_stop(tmp_path: Path) -> None:
+    world = World(tmp_path, spec(4, version="7.17.29"))
+    world.run(lambda: settled(world))
+    world.mesos.votes = {"operators-own"}
+    want(world, 2, count=2, version="7.17.29")
+    while not settled(world):
+        world.mesos.progress(world.now)
+        world.tick()
+        for record in world.state.nodes.values():
+            if record.retire and record.state is NodeState.STOPPING:
+                assert record.name in world.mesos.votes
+        assert world.now < 2000
+    assert sorted(world.state.nodes) == ["node-1", "node-2"]
+    assert world.mesos.votes == {"operators-own"} and world.state.excluded_votes == ()
+
+
 def test_a_red_cluster_holds_a_scale_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
     look = world.mesos.look

@@ -1,0 +1,208 @@
+"""Run layers of tests one after another, keep their logs, and print one summary.
+
+    layers.py lint unit sim system
+
+Each layer's output goes to the terminal and to build/test/LAYER.log. The last line counts
+everything: "N passed, N failed", with ", N skipped" when something was. Exit status 1 when
+anything failed, or did not run to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "test"
+BIN = Path(sys.executable).parent
+ROOMS = ("framework", "executor", "ui", "local")
+# Until tests/sim has tests of its own, the sweep of the stories stands in for it: a crash
+# between any two steps of a cluster's life, against a stand-in for Mesos.
+SWEEP = "crash"
+# Real Elasticsearch archives for the tests of the executor, by the variable they look at.
+ARCHIVES = {"ESAAS_TEST_ES_6_ZIP": "6.8.23", "ESAAS_TEST_ES_7_ZIP": "7.17.29"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a layer. ``broken`` says why it did not run to its end."""
+
+    layer: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    broken: str = ""
+    note: str = ""
+
+    @property
+    def failures(self) -> int:
+        """Failed tests; a layer that did not run to its end is one more."""
+        return self.failed + bool(self.broken)
+
+
+def run_logged(command: Sequence[str], log: Path, environment: dict[str, str]) -> int:
+    """Run a command, its output to the terminal and appended to a log; its exit status."""
+    with log.open("ab") as file:
+        print("$", " ".join(command), flush=True)
+        file.write(f"$ {' '.join(command)}\n".encode())
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            while chunk := process.stdout.read1(65536):
+                file.write(chunk)
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+        return process.returncode
+
+
+def lint(log: Path) -> Result:
+    """Each checker is one test."""
+    names = BIN.parent / "names" / "esaas"
+    names.mkdir(parents=True, exist_ok=True)
+    for room in ROOMS:
+        # mypy follows folders, not the import hook of an editable installation.
+        link = names / room
+        if not link.is_symlink():
+            link.symlink_to(ROOT / room)
+    environment = dict(os.environ) | {"MYPYPATH": str(names.parent)}
+    packages = [word for room in ROOMS for word in ("-p", f"esaas.{room}")]
+    commands = (
+        [str(BIN / "ruff"), "check", "--no-fix", "."],
+        [str(BIN / "mypy"), *packages],
+        [str(BIN / "lint-imports")],
+    )
+    failed = sum(run_logged(command, log, environment) != 0 for command in commands)
+    # A checker that was led past the tree finds nothing wrong with it.
+    sources = sum(len(list((ROOT / room).rglob("*.py"))) for room in ROOMS)
+    seen = max(map(int, re.findall(r"(\d+) source files", log.read_text())), default=0)
+    broken = "" if seen >= sources else f"mypy saw {seen} of {sources} files"
+    return Result("lint", passed=len(commands) - failed, failed=failed, broken=broken)
+
+
+def count(report: Path, layer: str, status: int) -> Result:
+    """The result of pytest from its report. Status 0 and 1: it ran to its end."""
+    if not report.exists():
+        return Result(layer, broken=f"pytest ended with status {status} and without a report")
+    counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        for name in counts:
+            counts[name] += int(suite.get(name, 0))
+    failed = counts["failures"] + counts["errors"]
+    broken = "" if status in (0, 1) else f"pytest ended with status {status}"
+    if status == 1 and not failed:
+        broken = "pytest failed without a failed test"
+    if status == 0 and not counts["tests"] - counts["skipped"]:
+        broken = "not one test ran"
+    # A test whose clean-up fails too counts twice among failures, once among tests.
+    passed = max(counts["tests"] - failed - counts["skipped"], 0)
+    return Result(layer, passed, failed, counts["skipped"], broken=broken)
+
+
+def pytest(layer: str, arguments: Sequence[str], log: Path, note: str = "") -> Result:
+    """One run of pytest."""
+    report = LOGS / f"{layer}.xml"
+    report.unlink(missing_ok=True)
+    environment = dict(os.environ) | archives()
+    command = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *arguments]
+    found = count(report, layer, run_logged(command, log, environment))
+    return Result(**(vars(found) | {"note": note}))
+
+
+def archives() -> dict[str, str]:
+    """Variables that name the real archives in the cache; set ones stay."""
+    from esaas.local.fetch.elasticsearch import distribution
+    from esaas.local.settings import Settings
+
+    cache = Settings.load().cache
+    paths = {name: distribution(version).zip_path(cache) for name, version in ARCHIVES.items()}
+    return {
+        name: str(path) for name, path in paths.items() if path.exists() and name not in os.environ
+    }
+
+
+def simulated() -> bool:
+    """Whether the simulator has tests."""
+    return any((ROOT / "tests" / "sim").glob("test_*.py"))
+
+
+def unit(log: Path) -> Result:
+    """Everything without real parts, but the simulator's tests."""
+    others = ["--ignore=tests/sim"] if simulated() else ["-k", f"not {SWEEP}"]
+    return pytest("unit", ["tests", "-m", "not system", *others], log)
+
+
+def sim(log: Path) -> Result:
+    """The simulator's tests."""
+    if simulated():
+        return pytest("sim", ["tests/sim", "-m", "not system"], log)
+    note = "the crash sweep of tests/stories; tests/sim is empty"
+    return pytest("sim", ["tests/stories", "-k", SWEEP], log, note)
+
+
+def system(log: Path) -> Result:
+    """Tests on real parts."""
+    return pytest("system", ["tests", "-m", "system"], log)
+
+
+LAYERS: dict[str, Callable[[Path], Result]] = {
+    "lint": lint, "unit": unit, "sim": sim, "system": system,
+}  # fmt: skip
+
+
+def run_layer(name: str) -> Result:
+    """Run a layer under a headline, with a fresh log."""
+    print(f"\n==== {name} " + "=" * (74 - len(name)), flush=True)
+    log = LOGS / f"{name}.log"
+    log.unlink(missing_ok=True)
+    started = time.monotonic()
+    found = LAYERS[name](log)
+    return Result(**(vars(found) | {"seconds": time.monotonic() - started}))
+
+
+def totals(results: Sequence[Result]) -> str:
+    """The last line."""
+    passed, failed, skipped = (
+        sum(getattr(each, name) for each in results) for name in ("passed", "failures", "skipped")
+    )
+    return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+
+
+def summary(results: Sequence[Result]) -> list[str]:
+    """A line for each layer, and the totals alone on the last one."""
+    lines = [f"==== summary {'=' * 67}"]
+    for each in results:
+        why = "; ".join(filter(None, [each.broken, each.note]))
+        log = (LOGS / f"{each.layer}.log").relative_to(ROOT)
+        lines.append(
+            f"{each.layer:<8}{totals([each]):<36}{each.seconds:7.1f} s  {log}"
+            + (f"  ({why})" if why else "")
+        )
+    return [*lines, totals(results)]
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the layers; the exit status."""
+    if not names or (unknown := [name for name in names if name not in LAYERS]):
+        wrong = f"no layer: {', '.join(unknown)}\n" if names else ""
+        print(f"{wrong}usage: layers.py {' '.join(LAYERS)}", file=sys.stderr)
+        return 2
+    LOGS.mkdir(parents=True, exist_ok=True)
+    results = [run_layer(name) for name in names]
+    text = "\n".join(summary(results))
+    (LOGS / "summary.txt").write_text(re.sub(r"\s+$", "", text) + "\n")
+    print(f"\n{text}", flush=True)
+    return 1 if any(each.failures for each in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
