@@ -25,7 +25,8 @@ def cost(service: Service, seconds: float) -> tuple[float, float, int]:
     time.sleep(seconds)             # the measurement itself
     after, passed_s = process.cpu_times(), time.monotonic() - begin
     used_s = after.user + after.system - before.user - before.system
-    return max(0.0, 100 * used_s / passed_s), process.memory_info().rss / 2**20, process.num_threads()
+    share = max(0.0, 100 * used_s / passed_s)
+    return share, process.memory_info().rss / 2**20, process.num_threads()
 
 
 def main(clusters: int = 3, seconds: int = 60) -> None:

@@ -173,6 +173,13 @@ def table(*columns: str) -> Table:
     return made
 
 
+def quoted(name: str) -> str:
+    """A name as a part of an address."""
+    from urllib.parse import quote
+
+    return quote(name, safe="")
+
+
 def safe(value: Any) -> str:
     """A value from the service as text that rich takes for nothing else."""
     from rich.markup import escape
@@ -200,7 +207,7 @@ def main() -> None:
 @main.group()
 @common
 def cluster() -> None:
-    """Make, watch, scale and delete clusters."""
+    """Make, watch, change and delete clusters."""
 
 
 @main.group()
@@ -227,11 +234,53 @@ def waiting(function: F) -> F:
     return wait_(timeout(function))
 
 
+def changing(function: F) -> F:
+    """``--dry-run`` and ``--override``."""
+    dry_run = click.option("--dry-run", is_flag=True, help="Show what it would do only.")
+    override = click.option("--override", metavar="RULE", help="One rule that is not to refuse "
+                            "this change; that may cost data, and is recorded.")
+    return dry_run(override(function))
+
+
 def taken(accepted: dict[str, Any]) -> None:
-    """Show what a request for a change was answered."""
-    same = "" if accepted["changed"] else " (nothing to change)"
-    answer(accepted, lambda one: f"{safe(one['cluster'])}: {safe(one['message'])}, "
-           f"revision {one['revision']}{same}")
+    """Show what a request for a change was answered, and what it does to nodes."""
+    def show(one: dict[str, Any]) -> RenderableType:
+        from rich.console import Group
+
+        preview = one.get("preview")
+        message = one["message"]
+        if preview is not None and message == "; ".join(preview["changes"]):
+            message = "wanted from now on"      # the preview below tells it line by line
+        same = "" if one["changed"] else " (nothing to change)"
+        head = f"{safe(one['cluster'])}: {safe(message)}, revision {one['revision']}{same}"
+        return head if preview is None else Group(head, preview_table(preview))
+    answer(accepted, show)
+
+
+def preview_table(preview: dict[str, Any]) -> Table:
+    """What a change does: to the spec, and to nodes."""
+    made = table("", "")
+    made.show_header = False
+    made.add_row("changes", safe("\n".join(preview["changes"]) or "nothing in the spec"))
+    idle = True
+    for name, title, joint in (("starts", "[green]starts[/]", ", "),
+                               ("restarts", "[blue]restarts[/]", ", then "),
+                               ("removes", "[red]drains and removes[/]", ", ")):
+        if preview.get(name):
+            idle = False
+            made.add_row(title, safe(joint.join(preview[name])))
+    if idle:
+        made.add_row("nodes", "none is started, restarted or removed")
+    return made
+
+
+def follow_up(accepted: dict[str, Any], *, dry_run: bool = False, wait: bool = False,
+              timeout: float = 0.0) -> None:
+    """Show what was answered; wait for its revision when that is asked for."""
+    if not (wait and wants_json()) or dry_run:
+        taken(accepted)
+    if wait and not dry_run:
+        wait_for(accepted["cluster"], "green", timeout, accepted["revision"])
 
 
 @cluster.command()
@@ -242,11 +291,8 @@ def taken(accepted: dict[str, Any]) -> None:
 @common
 def create(file: Any, dry_run: bool, wait: bool, timeout: float) -> None:
     """Make a cluster from a spec; the same spec again changes nothing."""
-    accepted = client().post("/v1/clusters", read_spec(file), dry_run=dry_run)
-    if not (wait and wants_json()):
-        taken(accepted)
-    if wait and not dry_run:
-        wait_for(accepted["cluster"], "green", timeout, accepted["revision"])
+    follow_up(client().post("/v1/clusters", read_spec(file), dry_run=dry_run),
+              dry_run=dry_run, wait=wait, timeout=timeout)
 
 
 @cluster.command("list")
@@ -415,17 +461,106 @@ def _following(name: str, last: int) -> Iterator[dict[str, Any]]:
 @click.argument("name")
 @click.argument("group")
 @click.argument("count", type=click.IntRange(min=0))
-@click.option("--dry-run", is_flag=True, help="Check only.")
+@changing
 @waiting
 @common
-def scale(name: str, group: str, count: int, dry_run: bool, wait: bool, timeout: float) -> None:
-    """Change the number of nodes of a group."""
-    accepted = client().post(client().cluster(name, "scale"), {"group": group, "count": count},
-                             dry_run=dry_run)
-    if not (wait and wants_json()):
-        taken(accepted)
-    if wait and not dry_run:
-        wait_for(name, "green", timeout, accepted["revision"])
+def scale(name: str, group: str, count: int, dry_run: bool, override: str | None, wait: bool,
+          timeout: float) -> None:
+    """Change the number of nodes of a group.
+
+    With fewer, nodes are drained first; then their volumes are destroyed.
+    """
+    follow_up(client().post(client().cluster(name, "scale"), {"group": group, "count": count},
+                            dry_run=dry_run, override=override),
+              dry_run=dry_run, wait=wait, timeout=timeout)
+
+
+@cluster.command()
+@click.option("-f", "--file", type=click.File("r", encoding="utf-8"), required=True,
+              help="The spec in YAML or JSON; - for standard input. Its name is the cluster's.")
+@changing
+@waiting
+@common
+def update(file: Any, dry_run: bool, override: str | None, wait: bool, timeout: float) -> None:
+    """Want another spec for a running cluster.
+
+    Nodes are started, restarted one by one, or drained and removed, as it takes; what that is, is
+    shown. The same spec again changes nothing. When rules refuse it, each is named.
+    """
+    body = read_spec(file)
+    name = body.get("name") if isinstance(body, dict) else None
+    if not isinstance(name, str) or not name:
+        raise click.UsageError(f"{file.name} must hold an object with the cluster's name")
+    follow_up(client().put(client().cluster(name), body, dry_run=dry_run, override=override),
+              dry_run=dry_run, wait=wait, timeout=timeout)
+
+
+@cluster.command()
+@click.argument("name")
+@common
+def revisions(name: str) -> None:
+    """Every spec that was wanted, newest first, and what each changed."""
+    def render(found: list[dict[str, Any]]) -> RenderableType:
+        made = table("revision", "wanted at", "", "changes")
+        for one in found:
+            when = "-" if one["at"] is None else time.strftime(
+                "%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
+            first = "the first spec" if one["revision"] == 1 else "not kept"
+            made.add_row(str(one["revision"]), when, "[green]current[/]" if one["current"] else "",
+                         safe("\n".join(one["changes"]) or first))
+        return made
+    answer(client().get(client().cluster(name, "revisions")), render)
+
+
+@cluster.command()
+@click.argument("name")
+@click.argument("revision", type=click.IntRange(min=1))
+@changing
+@waiting
+@common
+def rollback(name: str, revision: int, dry_run: bool, override: str | None, wait: bool,
+             timeout: float) -> None:
+    """Want the spec of an earlier revision again.
+
+    It becomes a new revision; also while a change is under way. The numbers: esaas cluster
+    revisions NAME.
+    """
+    follow_up(client().post(client().cluster(name, "rollback"), {"revision": revision},
+                            dry_run=dry_run, override=override),
+              dry_run=dry_run, wait=wait, timeout=timeout)
+
+
+@cluster.command()
+@click.argument("name")
+@common
+def pause(name: str) -> None:
+    """Begin no further step of a change; what has begun is finished."""
+    taken(client().post(client().cluster(name, "pause")))
+
+
+@cluster.command("continue")
+@click.argument("name")
+@common
+def continue_(name: str) -> None:
+    """Go on after a pause."""
+    taken(client().post(client().cluster(name, "continue")))
+
+
+@cluster.command()
+@click.argument("name")
+@click.argument("node", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask before a whole cluster is restarted.")
+@waiting
+@common
+def restart(name: str, node: str | None, yes: bool, wait: bool, timeout: float) -> None:
+    """Restart a node in its place, or all nodes, one by one and gated.
+
+    The next node follows when the cluster is green and nothing moves.
+    """
+    if node is None and not yes:
+        click.confirm(f"Restart every node of {name}, one by one?", abort=True, err=True)
+    part = "restart" if node is None else f"nodes/{quoted(node)}/restart"
+    follow_up(client().post(client().cluster(name, part)), wait=wait, timeout=timeout)
 
 
 @cluster.command()

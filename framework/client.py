@@ -92,9 +92,13 @@ class Client:
         """The decoded answer to a GET."""
         return self._ask("GET", path, query)
 
-    def post(self, path: str, body: Any, **query: Any) -> Any:
-        """The decoded answer to a POST of a JSON body."""
-        return self._ask("POST", path, query, json.dumps(body).encode())
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        """The decoded answer to a POST of a JSON body; an empty object when there is none."""
+        return self._ask("POST", path, query, json.dumps({} if body is None else body).encode())
+
+    def put(self, path: str, body: Any, **query: Any) -> Any:
+        """The decoded answer to a PUT of a JSON body."""
+        return self._ask("PUT", path, query, json.dumps(body).encode())
 
     def delete(self, path: str, **query: Any) -> Any:
         """The decoded answer to a DELETE."""

@@ -74,7 +74,7 @@ class ApiHandler(Limited):
         # An Origin that is not ours was refused before.
         ours = headers.get("Sec-Fetch-Site") == "same-origin" or "Origin" in headers
         if kind != JSON_TYPE and not ours:
-            raise WrongMediaType(f"send the header Content-Type: {JSON_TYPE}, with no body or {{}}")
+            raise WrongMediaType(f"send the header Content-Type: {JSON_TYPE}, without a body")
         if self.body().strip():
             checked(NoBody, await decode(self.body(), kind), "body")
 

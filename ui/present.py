@@ -8,23 +8,21 @@ from typing import Any
 
 import yaml
 from esaas.framework.core.errors import Fault
-from esaas.framework.service.views import ClusterDetail, EventView, NodeView, PlanView
+from esaas.framework.core.validate import NEVER_OVERRIDDEN
+from esaas.framework.service.views import ClusterDetail, EventView, NodeView
 
 NOWHERE = ""
 # What a state means for somebody who looks: all is well, something goes on, or trouble.
 _TONES = {
     "ready": "good", "running": "work", "starting": "work", "placing": "work", "planned": "idle",
-    "stopping": "work", "releasing": "work", "stopped": "idle", "down": "bad",
+    "restarting": "work", "launching": "work", "stopping": "work", "releasing": "work",
+    "stopped": "idle", "down": "bad",
     "unreachable": "bad", "green": "good", "yellow": "warn", "red": "bad", "unknown": "idle",
     "done": "good", "held": "warn", "pending": "idle", "info": "idle", "warning": "warn",
     "error": "bad", "accepted": "good", "declined": "idle",
 }
 # Colour is never the only sign: each tone has its own mark too.
 _MARKS = {"good": "✓", "work": "◐", "warn": "!", "bad": "✕", "idle": "○"}
-# Rules that say what cannot be carried out, not what is unsafe: to override one helps nobody.
-NEVER_OVERRIDDEN = frozenset({
-    "identity_is_fixed", "groups_are_emptied_first", "groups_keep_their_shape", "no_downgrade",
-    "not_deleting"})
 RESTARTABLE = frozenset({"ready", "running", "starting"})
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -188,10 +186,3 @@ def overridable(status: int, faults: Iterable[Fault], overridden: str) -> str:
     if status != 409 or overridden or len(rules) != 1 or rules[0] in NEVER_OVERRIDDEN:
         return ""
     return rules[0]
-
-
-def paused(plan: PlanView) -> bool | None:
-    """Whether changes are paused, by what the gates say; None when no step asks them."""
-    answers = {gate.ok for phase in plan.phases for step in phase.steps for gate in step.gates
-               if gate.name == "not_paused"}
-    return None if not answers else False in answers

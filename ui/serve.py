@@ -66,6 +66,9 @@ def configure_logging(*, as_json: bool) -> None:
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    # They tell every request at INFO, some a second; what goes wrong is told all the same.
+    for chatty in ("elasticsearch", "elastic_transport", "tornado.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     root.setLevel(logging.INFO)
 
 

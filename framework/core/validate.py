@@ -114,6 +114,11 @@ RULES: tuple[Rule, ...] = (
     no_downgrade, upgrade_is_supported)
 
 
+# What no request may override: there would be no way on from there.
+NEVER_OVERRIDDEN = frozenset({"identity_is_fixed", "groups_are_emptied_first",
+                              "groups_keep_their_shape", "no_downgrade", "not_deleting"})
+
+
 def validate(old: ClusterSpec, new: ClusterSpec, seen: EsView | None = None) -> list[Fault]:
     """Every breach of every rule; empty when the change is safe."""
     return [Fault(path, message, rule.__name__)

@@ -58,7 +58,7 @@ def _flat(body: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(body, dict) and body:
         for key, value in body.items():
             yield from _flat(value, f"{path}.{key}" if path else str(key))
-    else:
+    elif body not in ({}, [], "", None):
         yield path, body
 
 

@@ -21,6 +21,7 @@ from ..core.errors import EsaasError, Fault
 from ..core.facts import ClusterState, Identity
 from ..core.plan import founded
 from ..core.spec import ClusterSpec, SpecFaults, parse_spec
+from ..core.validate import NEVER_OVERRIDDEN
 from ..mesos.link import MesosLink
 from ..mesos.translate import ExecutorFile, framework_info
 from ..runtime.chronicle import Told
@@ -311,6 +312,9 @@ class Clusters:
         if override and len(kept) == len(faults):
             raise Invalid("nothing to override", [Fault(
                 "override", f"no rule called {override!r} refuses this change", "override")])
+        if override in NEVER_OVERRIDDEN:
+            raise Invalid("this rule cannot be overridden", [Fault(
+                "override", f"{override} holds whatever anybody says", "override")])
         preview = change.preview(state, new)
         revision = state.revision + 1
         if dry_run:

@@ -102,11 +102,13 @@ def summary_view(state: ClusterState, sentence: str, now: float) -> ClusterSumma
     """One line of the list."""
     plan: Plan = diff(state, now)
     es = es_view(state, now)
+    wanted = wanted_nodes(state)
     return ClusterSummary(
         name=state.identity.name, tenant=state.identity.tenant, version=state.spec.version,
         goal="delete" if state.deleting else "run", health=es.health, health_age_s=es.age_s,
-        nodes_ready=sum(state.is_ready(record) for record in state.nodes.values()),
-        nodes_wanted=len(wanted_nodes(state)), plan_status=plan.status.value,
+        nodes_ready=sum(state.is_ready(record) for name, record in state.nodes.items()
+                        if name in wanted),
+        nodes_wanted=len(wanted), paused=state.paused, plan_status=plan.status.value,
         plan_done=plan.done, plan_total=len(plan.steps),
         summary=sentence if sentence.startswith("held") else summary(state, plan),
         revision=state.revision, connected=state.link.connected,

@@ -96,6 +96,7 @@ class ClusterSummary(_View):
     health_age_s: float | None = None
     nodes_ready: int
     nodes_wanted: int
+    paused: bool = Field(False, description="whether people hold all further steps of a change")
     plan_status: StepStatus
     plan_done: int
     plan_total: int

@@ -25,7 +25,7 @@ MILLI = st.integers(1, 8000).map(lambda number: number / 1000)
 
 
 def ports_of(resources: object) -> list[int]:
-    return [port for item in resources for begin, end in item.ranges      # type: ignore[attr-defined]
+    return [port for item in resources for begin, end in item.ranges  # type: ignore[attr-defined]
             for port in range(begin, end + 1)]
 
 

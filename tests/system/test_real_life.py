@@ -169,11 +169,11 @@ def test_growth_by_a_click(box: DataCentre, service: Service, tmp_path: Path) ->
     assert not again["changed"]
 
 
-def test_a_shrink_is_refused_by_name(service: Service) -> None:
+def test_an_unsafe_shrink_is_refused_by_name(service: Service) -> None:
     with pytest.raises(Refused) as refused:
-        service.client.post("/v1/clusters/demo/scale", {"group": "node", "count": 3})
+        service.client.post("/v1/clusters/demo/scale", {"group": "node", "count": 2})
     assert refused.value.status == 409
-    assert [fault.rule for fault in refused.value.faults] == ["scale_in_needs_drain"]
+    assert [fault.rule for fault in refused.value.faults] == ["quorum_stays"]
     assert service.show("demo")["revision"] == 2
 
 

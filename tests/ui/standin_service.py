@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from esaas.framework.core.errors import Fault
-from esaas.framework.core.spec import ClusterSpec, SpecFaults, parse_spec
+from esaas.framework.core.facts import EsView as Seen
+from esaas.framework.core.spec import ClusterSpec, NodeGroup, SpecFaults, parse_spec
+from esaas.framework.core.validate import validate
+from esaas.framework.service.change import differences
 from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound
 from esaas.framework.service.views import (
     Accepted,
@@ -19,6 +22,8 @@ from esaas.framework.service.views import (
     OfferView,
     PhaseView,
     PlanView,
+    Preview,
+    RevisionView,
     ServiceStatus,
     StepView,
 )
@@ -76,6 +81,46 @@ def plan_of(name: str, revision: int, nodes: list[NodeView], *, held: str = "") 
                     summary=summary, phases=phases)
 
 
+def drain_of(node: NodeView, paused: bool) -> StepView:
+    """A node that is drained, with how far that is."""
+    shards = node.shards or 0
+    gates = [GateView(name="connected_to_mesos", ok=True, reason=""), not_paused(paused),
+             GateView(name="no_primary_missing", ok=True, reason=""),
+             GateView(name="drained", ok=not shards,
+                      reason=f"{shards} shards, {shards * 307} MB left" if shards else "")]
+    held = next((gate for gate in gates if not gate.ok), None)
+    return StepView(id=f"remove-{node.name}", node=node.name, gates=gates,
+                    title=f"drain {node.name}, then remove it and its volume",
+                    status="held" if paused else "running",
+                    detail=f"held by {held.name}: {held.reason}" if held else "drained")
+
+
+def restart_of(name: str, first: str, paused: bool, revision: int) -> StepView:
+    """A node that waits for its restart, behind the first of them."""
+    gates = [GateView(name="connected_to_mesos", ok=True, reason=""), not_paused(paused),
+             GateView(name="one_node_at_a_time", ok=name == first,
+                      reason="" if name == first else f"waiting for {first}"),
+             GateView(name="cluster_green", ok=True, reason=""),
+             GateView(name="nothing_moves", ok=name != first,
+                      reason="" if name != first else "3 shards are moving or being built")]
+    held = next(gate for gate in gates if not gate.ok)
+    return StepView(id=f"restart-{name}", title=f"restart {name} with revision {revision}",
+                    node=name, status="held", gates=gates,
+                    detail=f"held by {held.name}: {held.reason}")
+
+
+def not_paused(paused: bool) -> GateView:
+    """The gate that people hold."""
+    return GateView(name="not_paused", ok=not paused,
+                    reason="the change is paused" if paused else "")
+
+
+def shape(spec: ClusterSpec, group: NodeGroup) -> Any:
+    """What takes a restart to change."""
+    return (spec.version, spec.settings, spec.jvm_options, group.settings, group.jvm_options,
+            group.heap_mb)
+
+
 class Fake:
     """One cluster of the stand-in; every part may be set by a test."""
 
@@ -86,10 +131,54 @@ class Fake:
         self.held, self.goal, self.connected = held, goal, connected
         self.offers = offers or []
         self.revision = 1
+        self.specs = {1: spec}
+        self.paused = False
+        self.replicas = 1           # of the index with most copies
+        self.leaving: list[str] = []
+        self.restarting: list[str] = []
 
     def plan(self) -> PlanView:
-        """The plan as the nodes stand."""
-        return plan_of(self.spec.name, self.revision, self.nodes, held=self.held)
+        """The plan as the nodes stand, with what leaves and what is to be restarted."""
+        plan = plan_of(self.spec.name, self.revision, self.nodes, held=self.held)
+        leaving = [drain_of(node, self.paused) for node in self.nodes
+                   if node.name in self.leaving]
+        turning = [restart_of(name, self.restarting[0], self.paused, self.revision)
+                   for name in self.restarting]
+        phases, steps = list(plan.phases), [*turning, *leaving]
+        for title, found in (("restart", turning), ("scale in", leaving)):
+            if found:
+                phases.append(PhaseView(name=title, status=found[0].status, steps=found))
+        if not steps:
+            return plan
+        return plan.model_copy(update={
+            "phases": phases, "total": plan.total + len(steps), "status": steps[-1].status,
+            "summary": f"{steps[0].title}, {steps[0].detail}"})
+
+    def wanted(self) -> list[str]:
+        """The names of the nodes that stay; groups count from where their first node began."""
+        return [node.name for node in self.nodes if node.name not in self.leaving]
+
+    def preview(self, new: ClusterSpec) -> Preview:
+        """What another spec would do."""
+        starts, removes, restarts = [], [], []
+        for group in new.groups:
+            there = [name for name in self.wanted() if name.rsplit("-", 1)[0] == group.name]
+            old = self.spec.group(group.name)
+            starts += [f"{group.name}-{i}" for i in range(len(there), group.count)]
+            removes += there[group.count:]
+            if old is not None and shape(self.spec, old) != shape(new, group):
+                restarts += there[:group.count]
+        return Preview(changes=differences(self.spec, new), starts=starts, restarts=restarts,
+                       removes=removes)
+
+    def want(self, new: ClusterSpec, preview: Preview) -> None:
+        """Another spec is wanted from now on."""
+        self.nodes = self.nodes + [node_of(name, "planned", int(name.rsplit("-", 1)[1]))
+                                   for name in preview.starts]
+        self.leaving = self.leaving + preview.removes
+        self.restarting = list(dict.fromkeys([*self.restarting, *preview.restarts]))
+        self.spec, self.revision = new, self.revision + 1
+        self.specs[self.revision] = new
 
     def endpoints(self) -> dict[str, list[str]]:
         """The addresses of ready nodes."""
@@ -104,7 +193,7 @@ class Fake:
             name=spec.name, tenant=spec.tenant, version=spec.version, goal=self.goal,
             health=self.health, health_age_s=1.4 if ready else None, nodes_ready=len(ready),
             nodes_wanted=sum(group.count for group in spec.groups),
-            plan_status=plan.status, plan_done=plan.done, plan_total=plan.total,
+            paused=self.paused, plan_status=plan.status, plan_done=plan.done, plan_total=plan.total,
             summary=f"{len(ready)} of {len(self.nodes)} nodes ready, health {self.health}; "
             + plan.summary, revision=self.revision, connected=self.connected,
             created_at=T0 - 86400 * 3, description=spec.description,
@@ -119,7 +208,7 @@ class Fake:
                       cluster_uuid="uuid-1" if ready else None,
                       elected_master=ready[0].name if ready else None),
             nodes=self.nodes, plan=plan, endpoints=self.endpoints(),
-            spec=spec.model_dump(mode="json", exclude_defaults=True))
+            spec=spec.model_dump(mode="json"))
 
     def summary(self) -> ClusterSummary:
         """One line."""
@@ -134,6 +223,19 @@ def _declined(agent: str, reason: str) -> OfferView:
         refuse_s=3600, resources="cpus 0.5, mem 900 MB, disk 18000 MB, 98 ports",
         tree=["FAIL place node-1", "  pass right volume", f"  FAIL resources: {reason}",
               "    pass disk", "    FAIL mem: 2048 MB wanted"])
+
+
+def _turning() -> Fake:
+    """A cluster amid a change: one node is drained, the others wait for their restart."""
+    nodes = [node_of(f"node-{i}", "ready", i) for i in range(5)]
+    fake = Fake(spec_of("turning", "flights", groups=[
+        {"name": "node", "count": 5, "mem_mb": 2048, "disk_mb": 10240}]), nodes, "green")
+    for more in ({"settings": {"indices.memory.index_buffer_size": "20%"}},
+                 {"groups": [{"name": "node", "count": 4, "mem_mb": 2048, "disk_mb": 10240}]}):
+        new = parse_spec(fake.spec.model_dump(mode="json") | more)
+        fake.want(new, fake.preview(new))
+    fake.restarting = fake.restarting[:4]
+    return fake
 
 
 def _examples() -> list[Fake]:
@@ -154,11 +256,13 @@ def _examples() -> list[Fake]:
                          answer="accepted", reason="takes data-2",
                          resources="cpus 8, mem 16384 MB, disk 900000 MB, 98 ports",
                          tree=["pass place data-2", "  pass right volume", "  pass resources"])
+    # "logs" has an index with two replicas: it cannot do with fewer than three data nodes.
     hurt = [ready[0], node_of("node-1", "down", 1, detail="JVM ended with code 137; restarts in "
                               "20 s on its volume"), ready[2]]
     full = [_declined(f"agent-{i}.example", "mem 900 MB of 2048 MB wanted") for i in range(1, 4)]
-    return [
+    examples = [
         Fake(spec_of("demo", "flights"), ready, "green"),
+        _turning(),
         Fake(orders, growing, "yellow", offers=[
             accepted, _declined("agent-1.example", "cpus 0.5 of 1 wanted")]),
         Fake(spec_of("logs", "hotels"), hurt, "yellow", held="no_restart_while_relocating"),
@@ -172,6 +276,9 @@ def _examples() -> list[Fake]:
             node_of("node-0", "stopping", 0), node_of("node-1", "releasing", 1),
             node_of("node-2", "stopped", 2)], "unknown", goal="delete"),
     ]
+    for fake in examples:
+        fake.replicas = 2 if fake.spec.name == "logs" else 1
+    return examples
 
 
 class StandInService:
@@ -206,7 +313,9 @@ class StandInService:
         fake = self.fakes[name]
         fake.nodes = [node_of(node.name, "ready", i, roles=node.roles)
                       for i, node in enumerate(fake.nodes)]
+        fake.nodes = [node for node in fake.nodes if node.name not in fake.leaving]
         fake.health, fake.held, fake.connected = "green", "", True
+        fake.leaving, fake.restarting = [], []
         self.emit(name, "plan_done", "everything is as wanted")
 
     def vanish(self, name: str) -> None:
@@ -264,13 +373,17 @@ class StandInService:
         finally:
             self.watchers.discard(queue)
 
-    async def create(self, body: Any, *, dry_run: bool = False) -> Accepted:
+    @staticmethod
+    def _checked(body: Any) -> ClusterSpec:
         if not isinstance(body, dict):
             raise Malformed(f"a spec is an object, not {type(body).__name__}")
         try:
-            spec = parse_spec(body)
+            return parse_spec(body)
         except SpecFaults as error:
             raise Invalid(f"the spec has {len(error.faults)} faults", error.faults) from error
+
+    async def create(self, body: Any, *, dry_run: bool = False) -> Accepted:
+        spec = self._checked(body)
         known = self.fakes.get(spec.name)
         if known is not None and known.spec != spec:
             raise Conflict(f"the name {spec.name} is taken", [
@@ -284,27 +397,89 @@ class StandInService:
         self.emit(spec.name, "create_accepted", f"{spec.name} is wanted by {spec.tenant}")
         return Accepted(cluster=spec.name, revision=1, message="the cluster is being made")
 
-    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False) -> Accepted:
+    async def update(self, name: str, body: Any, *, dry_run: bool = False,
+                     override: str | None = None) -> Accepted:
+        return self._change(self._find(name), self._checked(body), dry_run, override)
+
+    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False,
+                    override: str | None = None) -> Accepted:
         fake = self._find(name)
-        known = fake.spec.group(group)
-        if known is None:
-            raise Invalid(f"{name} has no group {group}", [
-                Fault("group", f"no group is named {group!r}", "group_exists")])
-        if count < known.count:
-            raise Conflict(f"{group} cannot shrink from {known.count} to {count}", [
-                Fault("count", "nodes cannot be drained yet", "no_shrink_without_drain")])
+        if fake.spec.group(group) is None:
+            raise NotFound(f"{name} has no node group {group!r}")
         try:
             spec = fake.spec.with_count(group, count)
         except SpecFaults as error:
             raise Invalid(f"{group} cannot have {count} nodes", error.faults) from error
-        changed = count != known.count
-        if changed and not dry_run:
-            fake.spec, fake.revision = spec, fake.revision + 1
-            fake.nodes = fake.nodes + [node_of(f"{group}-{i}", "planned", i)
-                                       for i in range(known.count, count)]
-            self.emit(name, "scale_accepted", f"{group} goes from {known.count} to {count} nodes")
+        return self._change(fake, spec, dry_run, override)
+
+    async def rollback(self, name: str, revision: int, *, dry_run: bool = False,
+                       override: str | None = None) -> Accepted:
+        fake = self._find(name)
+        if revision not in fake.specs:
+            raise NotFound(f"{name} has no revision {revision}; it is at {fake.revision}")
+        return self._change(fake, fake.specs[revision], dry_run, override)
+
+    def _change(self, fake: Fake, new: ClusterSpec, dry_run: bool,
+                override: str | None) -> Accepted:
+        name = fake.spec.name
+        self._alive(fake)
+        if new == fake.spec:
+            return Accepted(cluster=name, revision=fake.revision, changed=False,
+                            message=f"{name} is wanted like that already")
+        seen = Seen(at=T0, health=fake.health, cluster_uuid="uuid-1", nodes={},
+                    max_replicas=fake.replicas, store_mb=9_000.0)
+        faults = validate(fake.spec, new, seen)
+        kept = [fault for fault in faults if fault.rule != override]
+        if kept:
+            raise Conflict(f"{name} cannot be changed like that", kept)
+        if override and len(kept) == len(faults):
+            raise Invalid("nothing to override", [Fault(
+                "override", f"no rule called {override!r} refuses this change", "override")])
+        preview = fake.preview(new)
+        if dry_run:
+            return Accepted(cluster=name, revision=fake.revision + 1, preview=preview,
+                            message="the change can be made; nothing was changed")
+        fake.want(new, preview)
+        over = f", overriding {override}" if override else ""
+        self.emit(name, "revision", f"revision {fake.revision} is wanted{over}",
+                  details={"revision": fake.revision})
+        return Accepted(cluster=name, revision=fake.revision, preview=preview,
+                        message="; ".join(preview.changes))
+
+    @staticmethod
+    def _alive(fake: Fake) -> None:
+        if fake.goal == "delete":
+            raise Conflict(f"{fake.spec.name} is being deleted", [
+                Fault("", "a cluster that is being deleted cannot be changed", "not_deleting")])
+
+    def revisions(self, name: str) -> list[RevisionView]:
+        fake = self._find(name)
+        return [RevisionView(
+            revision=number, at=T0 + 100 * number, current=number == fake.revision,
+            changes=differences(fake.specs[number - 1], spec) if number > 1 else [],
+            spec=spec.model_dump(mode="json"))
+            for number, spec in sorted(fake.specs.items(), reverse=True)]
+
+    async def pause(self, name: str, paused: bool) -> Accepted:
+        fake = self._find(name)
+        changed, fake.paused = fake.paused != paused, paused
+        if changed:
+            self.emit(name, "paused" if paused else "continued", "the change is paused"
+                      if paused else "the change goes on")
         return Accepted(cluster=name, revision=fake.revision, changed=changed,
-                        message=f"{group} will have {count} nodes")
+                        message=f"changes of {name} {'are paused' if paused else 'go on'}")
+
+    async def restart(self, name: str, node: str | None = None) -> Accepted:
+        fake = self._find(name)
+        self._alive(fake)
+        names = [one.name for one in fake.nodes]
+        if node is not None and node not in names:
+            raise NotFound(f"{name} has no node {node!r}; it has {', '.join(names)}")
+        fake.restarting = list(dict.fromkeys([*fake.restarting, *([node] if node else names)]))
+        what = node or "every node, one by one,"
+        self.emit(name, "restart_asked", f"{what} is to be restarted")
+        return Accepted(cluster=name, revision=fake.revision,
+                        message=f"{what} is to be restarted")
 
     async def delete(self, name: str, confirm: str) -> Accepted:
         fake = self._find(name)

@@ -15,7 +15,11 @@ from selenium.webdriver.support.ui import WebDriverWait
 pytestmark = [pytest.mark.system, pytest.mark.skipif(
     not (CHROMIUM.exists() and DRIVER.exists()), reason="apt-get install chromium chromium-driver")]
 PAGES = {"list": "/", "orders": "/clusters/orders-search", "held": "/clusters/logs",
-         "fresh": "/clusters/fresh", "new": "/new", "missing": "/clusters/none"}
+         "fresh": "/clusters/fresh", "new": "/new", "missing": "/clusters/none",
+         "turning": "/clusters/turning", "edit": "/clusters/demo/edit",
+         "revisions": "/clusters/turning/revisions",
+         "rollback": "/clusters/turning/revisions?to=1"}
+COPIES = "shrink_leaves_room_for_copies"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,29 @@ def until_text(browser: Chrome, selector: str, text: str) -> None:
 def until_live(browser: Chrome) -> None:
     """Wait until the page's stream is open."""
     find(browser, ".link.on")
+
+
+def press(browser: Chrome, text: str) -> None:
+    """Press the button or link with a text."""
+    xpath = f"//*[self::button or self::a][starts-with(normalize-space(), '{text}')]"
+    WebDriverWait(browser, PATIENCE_S).until(
+        lambda _: browser.find_element(By.XPATH, xpath)).click()
+
+
+def replace_text(browser: Chrome, old: str, new: str) -> None:
+    """Change the spec in the form as somebody who edits it."""
+    browser.execute_script(
+        "const area = document.querySelector('#spec');"
+        "area.value = area.value.replace(arguments[0], arguments[1]);", old, new)
+
+
+def shoot_both(browser: Chrome, name: str) -> None:
+    """A picture at both widths, where nothing may stick out; wide again afterwards."""
+    for width in (400, 1280):
+        resize(browser, width)
+        assert overflow(browser) == []
+        shoot(browser, f"{name}-{width}")
+    resize(browser, 1280)
 
 
 def test_from_the_list_to_a_scaled_cluster(browser: Chrome, live: LiveApp) -> None:
@@ -105,14 +132,16 @@ def test_updates_leave_alone_what_one_reads_or_types(browser: Chrome, live: Live
 
 
 def test_a_refused_scale_is_shown_in_place(browser: Chrome, live: LiveApp) -> None:
-    browser.get(f"{live.url}/clusters/demo")
+    browser.get(f"{live.url}/clusters/logs")
     field = find(browser, "#count-node")
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys("2", Keys.ENTER)
+    # Asked by a dialog, and then by no page.
     dialog = find(browser, "dialog[open]")
+    assert "their volumes are destroyed" in dialog.text
     shoot(browser, "confirm")
     dialog.find_element(By.CSS_SELECTOR, "[value=yes]").click()
-    until_text(browser, "#count-node-error", "no_shrink_without_drain")
+    until_text(browser, "#count-node-error", COPIES)
     field = find(browser, "#count-node")
     assert field.get_attribute("value") == "2"
     assert field.get_attribute("aria-invalid") == "true"
@@ -133,6 +162,110 @@ def test_cancelling_a_shrink_sends_nothing(browser: Chrome, live: LiveApp) -> No
         lambda _: not browser.find_elements(By.CSS_SELECTOR, "dialog[open]"))
     assert not browser.find_elements(By.CSS_SELECTOR, ".problem")
     assert find(browser, "#count-node").get_attribute("value") == "2"
+
+
+def test_a_configuration_is_previewed_and_applied(browser: Chrome, live: LiveApp) -> None:
+    browser.get(f"{live.url}/clusters/turning")
+    press(browser, "Configuration")
+    until_text(browser, "h1", "Configuration of turning")
+    replace_text(browser, "count: 4", "count: three")
+    press(browser, "Preview")
+    until_text(browser, "#spec-error", "groups[0].count")
+    replace_text(browser, "count: three", "count: 3")
+    replace_text(browser, "jvm_options: []", "jvm_options: [-Xss2m]")
+    press(browser, "Preview")
+    until_text(browser, "#preview .removes", "node-3")
+    until_text(browser, "#preview .restarts", "node-0, node-1, node-2")
+    assert live.service.show("turning").revision == 3
+    shoot_both(browser, "preview")
+    # Another text than the one of the preview is previewed first.
+    replace_text(browser, "count: 3", "count: 6")
+    press(browser, "Apply")
+    until_text(browser, ".notice.warn", "not what was previewed")
+    until_text(browser, "#preview .starts", "node-4, node-5")
+    press(browser, "Apply")
+    until_text(browser, ".notice.good", "The new configuration was taken")
+    until_text(browser, "#node-node-5", "planned")
+    assert live.service.show("turning").revision == 4
+
+
+def test_a_refused_configuration_can_be_overridden(browser: Chrome, live: LiveApp) -> None:
+    browser.get(f"{live.url}/clusters/logs/edit")
+    replace_text(browser, "count: 3", "count: 2")
+    press(browser, "Preview")
+    until_text(browser, "#spec-error", COPIES)
+    assert not find(browser, "[name=override]").is_selected()
+    shoot_both(browser, "override")
+    find(browser, "[name=override]").click()
+    press(browser, "Preview")
+    until_text(browser, "#preview .removes", "node-2")
+    assert find(browser, "[name=override]").is_selected()
+    shoot_both(browser, "overridden")
+    press(browser, "Apply")
+    until_text(browser, ".notice.good", "was taken")
+    assert COPIES in live.service.log[-1].message
+
+
+def test_roll_back_with_a_preview(browser: Chrome, live: LiveApp) -> None:
+    browser.get(f"{live.url}/clusters/turning")
+    press(browser, "Revisions")
+    until_text(browser, "h1", "Revisions of turning")
+    find(browser, "#revision-2 .button").click()
+    until_text(browser, "#preview .starts", "node-4")
+    press(browser, "Roll back to revision 2")
+    until_text(browser, ".notice.good", "The earlier revision is wanted again")
+    assert live.service.show("turning").revision == 4
+
+
+def test_restart_a_node_then_all(browser: Chrome, live: LiveApp) -> None:
+    demo = live.service.fakes["demo"]
+    browser.get(f"{live.url}/clusters/demo")
+    until_live(browser)
+    # A live update in between must not take the buttons away from their form.
+    live.call(lambda: live.service.emit("demo", "hello", "something new"))
+    until_text(browser, ".events", "something new")
+    find(browser, "#node-node-1 button").click()
+    dialog = find(browser, "dialog[open]")
+    assert dialog.text.startswith("node-1:")
+    dialog.send_keys(Keys.ESCAPE)
+    assert demo.restarting == []
+    find(browser, "#node-node-1 button").click()
+    find(browser, "dialog[open] [value=yes]").click()
+    until_text(browser, ".notice.good", "The restart was taken")
+    assert demo.restarting == ["node-1"]
+    until_text(browser, "#step-restart-node-1", "nothing_moves")
+    press(browser, "Restart cluster")
+    find(browser, "dialog[open] [value=yes]").click()
+    until_text(browser, "#step-restart-node-2", "waiting for node-1")
+    assert demo.restarting == ["node-1", "node-0", "node-2"]
+    shoot_both(browser, "restarting")
+
+
+def test_pause_and_continue_a_drain(browser: Chrome, live: LiveApp) -> None:
+    browser.get(f"{live.url}/clusters/turning")
+    until_text(browser, "#phase-scale-in #step-remove-node-4", "MB left")
+    press(browser, "Pause")
+    until_text(browser, ".notice.good", "Changes are paused")
+    until_text(browser, "#step-remove-node-4", "the change is paused")
+    until_live(browser)
+    phase = find(browser, "#phase-restart")
+    phase.find_element(By.TAG_NAME, "summary").click()
+    live.call(lambda: live.service.emit("turning", "hello", "something new"))
+    until_text(browser, ".events", "something new")
+    assert phase.get_attribute("open") is None
+    shoot_both(browser, "paused")
+    press(browser, "Continue")
+    until_text(browser, ".notice.good", "Changes go on")
+
+
+def test_a_phase_shows_itself_when_its_state_changes(browser: Chrome, live: LiveApp) -> None:
+    browser.get(f"{live.url}/clusters/demo")
+    until_live(browser)
+    assert find(browser, "#phase-nodes").get_attribute("open") is None
+    live.service.fakes["demo"].nodes = live.service.fakes["logs"].nodes
+    live.call(lambda: live.service.emit("demo", "hello", "a node is down"))
+    until_text(browser, ".events", "a node is down")
+    assert find(browser, "#phase-nodes").get_attribute("open") is not None
 
 
 def test_create_with_faults_then_well(browser: Chrome, live: LiveApp) -> None:
@@ -190,6 +323,22 @@ def test_without_scripts_one_reads_and_posts(browser: Chrome, live: LiveApp) -> 
         field.send_keys("5", Keys.ENTER)
         find(browser, ".notice.good")
         assert live.service.show("orders-search").nodes_wanted == 8
+        # What a dialog would ask, a page asks.
+        browser.get(f"{live.url}/clusters/demo")
+        press(browser, "Restart cluster")
+        find(browser, "main form.card")
+        assert live.service.fakes["demo"].restarting == []
+        press(browser, "Restart")
+        find(browser, ".notice.good")
+        assert len(live.service.fakes["demo"].restarting) == 3
+        field = find(browser, "#count-node")
+        field.clear()
+        field.send_keys("2", Keys.ENTER)
+        assert "node-2" in find(browser, "#preview .removes").text
+        shoot_both(browser, "confirm-page")
+        press(browser, "Drain and remove")
+        find(browser, ".notice.good")
+        assert live.service.show("demo").nodes_wanted == 2
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 

@@ -12,9 +12,11 @@ from live_app import LiveApp
 from standin_service import StandInService
 
 CLUSTER = "/v1/clusters/demo"
+COPIES = "shrink_leaves_room_for_copies"
 READS = ("/v1/status", "/v1/clusters", "/v1/clusters?tenant=hotels", CLUSTER, f"{CLUSTER}/nodes",
          f"{CLUSTER}/endpoints", f"{CLUSTER}/plan", f"{CLUSTER}/offers", f"{CLUSTER}/events",
-         f"{CLUSTER}/events?after=1&limit=1", "/v1/events", "/v1/openapi.json")
+         f"{CLUSTER}/events?after=1&limit=1", f"{CLUSTER}/revisions", "/v1/events",
+         "/v1/openapi.json")
 SPEC = {"name": "new", "tenant": "t", "version": "6.8.23", "groups": [{"name": "n", "count": 2}]}
 
 
@@ -41,7 +43,10 @@ def test_lists_filter_by_tenant_and_events_page(live: LiveApp) -> None:
     ("GET", "/v1/clusters/none/events/stream", 404, "not_found"),
     ("GET", "/v1/executor/esaas-executor-0.pyz", 404, "not_found"),
     ("DELETE", "/v1/clusters/none?confirm=none", 404, "not_found"),
-    ("PUT", CLUSTER, 405, "method_not_allowed"),
+    ("GET", "/v1/clusters/none/revisions", 404, "not_found"),
+    ("PATCH", CLUSTER, 405, "method_not_allowed"),
+    ("GET", f"{CLUSTER}/restart", 405, "method_not_allowed"),
+    ("PUT", f"{CLUSTER}/pause", 405, "method_not_allowed"),
     ("PATCH", "/v1/status", 405, "method_not_allowed"),
     ("OPTIONS", "/v1/clusters", 405, "method_not_allowed"),
     ("GET", f"{CLUSTER}/scale", 405, "method_not_allowed"),
@@ -58,7 +63,7 @@ def test_refusals_have_one_shape(live: LiveApp, method: str, path: str, status: 
 
 
 def test_wrong_method_names_the_right_ones(live: LiveApp) -> None:
-    assert ask(live, "PUT", CLUSTER).headers["Allow"] == "DELETE, GET, HEAD"
+    assert ask(live, "PATCH", CLUSTER).headers["Allow"] == "DELETE, GET, HEAD, PUT"
 
 
 def test_every_fault_of_a_query_at_once(live: LiveApp) -> None:
@@ -90,6 +95,106 @@ def test_every_fault_of_a_spec_at_once(live: LiveApp) -> None:
     assert got.status == 422
     assert {"name", "version", "groups[0].count", "groups[0].mem_mb",
             "groups[0].placement.constraints"} <= set(got.faults)
+
+
+def body_of(live: LiveApp, name: str = "demo", **more: object) -> dict[str, object]:
+    """The spec of a cluster, changed."""
+    spec: dict[str, object] = ask(live, "GET", f"/v1/clusters/{name}").json["spec"]
+    return spec | more
+
+
+def test_update_previews_applies_and_is_idempotent(live: LiveApp) -> None:
+    wanted = body_of(live, settings={"indices.memory.index_buffer_size": "20%"})
+    dry = ask(live, "PUT", f"{CLUSTER}?dry_run=true", wanted)
+    assert (dry.status, dry.headers["Location"], dry.json["revision"]) == (200, None, 2)
+    preview = dry.json["preview"]
+    assert "settings.indices.memory.index_buffer_size: (none) -> 20%" in preview.pop("changes")
+    assert preview == {"starts": [], "restarts": ["node-0", "node-1", "node-2"], "removes": []}
+    assert ask(live, "GET", CLUSTER).json["revision"] == 1
+    done = ask(live, "PUT", CLUSTER, wanted)
+    assert (done.status, done.headers["Location"]) == (202, CLUSTER)
+    again = ask(live, "PUT", CLUSTER, wanted)
+    assert (again.status, again.json["changed"]) == (200, False)
+    yaml = EXAMPLE_SPEC.replace("logs", "demo").replace("tenant: demo", "tenant: flights")
+    assert ask(live, "PUT", CLUSTER, yaml.encode(),
+               {"Content-Type": "application/yaml"}).status == 202
+
+
+def test_update_refuses_by_path_and_by_rule(live: LiveApp) -> None:
+    other = ask(live, "PUT", CLUSTER, body_of(live, name="logs", version="1.0.0"))
+    assert other.status == 422
+    assert set(other.faults) == {"name", "version"}
+    assert ask(live, "PUT", "/v1/clusters/none", SPEC).status == 404
+    assert ask(live, "PUT", CLUSTER, [1]).status == 400
+    assert ask(live, "PUT", CLUSTER, b"x=1", {"Content-Type": "text/plain"}).status == 415
+    several = ask(live, "PUT", CLUSTER, body_of(live, tenant="hotels", version="6.8.22"))
+    assert several.status == 409
+    assert {fault["rule"] for fault in several.json["error"]["faults"]} == {
+        "identity_is_fixed", "no_downgrade"}
+    needless = ask(live, "PUT", f"{CLUSTER}?override=no_downgrade",
+                   body_of(live, description="x"))
+    assert (needless.status, set(needless.faults)) == (422, {"override"})
+    going = ask(live, "PUT", "/v1/clusters/leaving", body_of(live, "leaving", description="x"))
+    assert (going.status, going.json["error"]["code"]) == (409, "conflict")
+
+
+def test_revisions_and_rollback(live: LiveApp) -> None:
+    ask(live, "POST", f"{CLUSTER}/scale", {"group": "node", "count": 5})
+    found = ask(live, "GET", f"{CLUSTER}/revisions").json
+    assert [(one["revision"], one["current"]) for one in found] == [(2, True), (1, False)]
+    assert found[0]["changes"] == ["groups.node.count: 3 -> 5"]
+    path = f"{CLUSTER}/rollback"
+    dry = ask(live, "POST", f"{path}?dry_run=true", {"revision": 1})
+    assert (dry.status, dry.json["preview"]["removes"]) == (200, ["node-3", "node-4"])
+    done = ask(live, "POST", path, {"revision": 1})
+    assert (done.status, done.json["revision"]) == (202, 3)
+    assert ask(live, "POST", path, {"revision": 1}).status == 200
+    assert ask(live, "POST", path, {"revision": 9}).status == 404
+    for wrong in ({"revision": "1"}, {"revision": 0}, {}, {"revision": 2**80}):
+        assert set(ask(live, "POST", path, wrong).faults) == {"revision"}
+    back = ask(live, "POST", "/v1/clusters/turning/rollback?override=no_downgrade",
+               {"revision": 1})
+    assert back.status == 422
+
+
+NO_BODY = {"Content-Type": "application/json"}
+
+
+def test_pause_and_continue(live: LiveApp) -> None:
+    for tail, paused in (("pause", True), ("continue", False)):
+        first = ask(live, "POST", f"{CLUSTER}/{tail}", None, NO_BODY)
+        assert (first.status, live.service.fakes["demo"].paused) == (202, paused)
+        assert ask(live, "POST", f"{CLUSTER}/{tail}", {}).json["changed"] is False
+        assert ask(live, "POST", f"/v1/clusters/none/{tail}", {}).status == 404
+
+
+def test_restart_of_a_node_and_of_all(live: LiveApp) -> None:
+    one = ask(live, "POST", f"{CLUSTER}/nodes/node-1/restart", {})
+    assert (one.status, live.service.fakes["demo"].restarting) == (202, ["node-1"])
+    assert ask(live, "POST", f"{CLUSTER}/restart", {}).status == 202
+    assert live.service.fakes["demo"].restarting == ["node-1", "node-0", "node-2"]
+    assert ask(live, "POST", f"{CLUSTER}/nodes/node-9/restart", {}).status == 404
+    assert ask(live, "POST", "/v1/clusters/leaving/restart", {}).status == 409
+
+
+BODILESS = [f"{CLUSTER}/{tail}" for tail in ("pause", "continue", "restart",
+                                             "nodes/node-1/restart")]
+
+
+@pytest.mark.parametrize("path", BODILESS)
+def test_posts_without_a_body_are_protected_too(live: LiveApp, path: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for headers, status in (
+            ({}, 415), (form, 415), ({"Content-Type": "text/plain"}, 415),
+            ({"Sec-Fetch-Site": "none"}, 415), (NO_BODY | {"Origin": "null"}, 403),
+            ({"Origin": "http://evil.example"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
+            (NO_BODY | {"Sec-Fetch-Site": "cross-site"}, 403)):
+        assert ask(live, "POST", path, None, headers).status == status, headers
+    assert live.service.fakes["demo"].restarting == []
+    assert set(ask(live, "POST", path, {"why": 1}).faults) == {"why"}
+    assert ask(live, "POST", f"{path}?dry_run=true", {}).status == 422
+    for headers in (NO_BODY, {"Origin": live.url}, {"Sec-Fetch-Site": "same-origin"}):
+        assert ask(live, "POST", path, None, headers).status in (200, 202)
 
 
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
@@ -143,9 +248,12 @@ def test_scale(live: LiveApp) -> None:
     dry = ask(live, "POST", f"{path}?dry_run=true", {"group": "node", "count": 9})
     assert dry.status == 200
     assert ask(live, "GET", CLUSTER).json["nodes_wanted"] == 4
-    less = ask(live, "POST", path, {"group": "node", "count": 2})
+    less = ask(live, "POST", "/v1/clusters/logs/scale", {"group": "node", "count": 2})
     assert less.status == 409
-    assert less.json["error"]["faults"][0]["rule"] == "no_shrink_without_drain"
+    assert less.json["error"]["faults"][0]["rule"] == COPIES
+    forced = ask(live, "POST", f"/v1/clusters/logs/scale?override={COPIES}",
+                 {"group": "node", "count": 2})
+    assert (forced.status, forced.json["preview"]["removes"]) == (202, ["node-2"])
     wrong = ask(live, "POST", path, {"group": "N", "count": "4", "why": 1})
     assert wrong.status == 422
     assert set(wrong.faults) == {"group", "count", "why"}
@@ -214,15 +322,24 @@ def test_unexpected_failures_tell_nothing(live: LiveApp, monkeypatch: pytest.Mon
 
 def test_the_executor_is_served_by_its_hash(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
-    file = tmp_path / f"esaas-executor-{hashlib.sha256(content).hexdigest()[:12]}.pyz"
+    file = tmp_path / f"esaas-executor-{hashlib.sha256(content).hexdigest()[:16]}.pyz"
     file.write_bytes(content)
+    older = tmp_path / "esaas-executor-0123456789abcdef.pyz"
+    older.write_bytes(b"of an older service")
+    (tmp_path / "other.pyz").write_bytes(b"secret")
+    (tmp_path / "esaas-executor-0123.pyz").write_bytes(b"secret")
+    (tmp_path / "esaas-executor-aaaaaaaaaaaaaaaa.pyz").symlink_to("/etc/hostname")
     app = LiveApp(StandInService([]), executor_file=file)
     try:
         got = ask(app, "GET", f"/v1/executor/{file.name}")
         assert (got.status, got.body) == (200, content)
         assert got.headers["Content-Length"] == str(len(content))
         assert "immutable" in got.headers["Cache-Control"]
-        for other in ("other.pyz", "..%2F" + file.name, "%2Fetc%2Fpasswd"):
+        assert ask(app, "GET", f"/v1/executor/{older.name}").body == b"of an older service"
+        assert ask(app, "HEAD", f"/v1/executor/{older.name}").status == 200
+        for other in ("other.pyz", "..%2F" + file.name, "%2Fetc%2Fpasswd", file.name + "%0A",
+                      "esaas-executor-0123.pyz", "esaas-executor-aaaaaaaaaaaaaaaa.pyz",
+                      "esaas-executor-ffffffffffffffff.pyz", file.name.upper(), "..", "%00"):
             assert ask(app, "GET", f"/v1/executor/{other}").status == 404
     finally:
         app.close()

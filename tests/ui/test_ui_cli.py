@@ -27,8 +27,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "POLL_S", 0.01)
 
 
-@pytest.mark.parametrize("command", ["show", "nodes", "plan", "offers", "endpoints", "events"])
-@pytest.mark.parametrize("name", ["demo", "orders-search", "fresh", "archive"])
+@pytest.mark.parametrize("command", ["show", "nodes", "plan", "offers", "endpoints", "events",
+                                     "revisions"])
+@pytest.mark.parametrize("name", ["demo", "orders-search", "fresh", "archive", "turning"])
 def test_reads_for_people_and_for_programs(live: LiveApp, command: str, name: str) -> None:
     people = esaas("cluster", command, name, url=live.url)
     assert people.exit_code == 0, people.output
@@ -72,7 +73,9 @@ def test_nobody_answers() -> None:
 
 def test_wrong_use() -> None:
     for args in (("cluster", "show"), ("nonsense",), ("cluster", "scale", "demo", "node", "-1"),
-                 ("cluster", "wait", "demo", "--for", "blue"), ("cluster", "create")):
+                 ("cluster", "wait", "demo", "--for", "blue"), ("cluster", "create"),
+                 ("cluster", "update"), ("cluster", "rollback", "demo", "first"),
+                 ("cluster", "rollback", "demo", "0"), ("cluster", "pause")):
         assert esaas(*args).exit_code == USAGE
 
 
@@ -81,9 +84,9 @@ def test_refusals_list_every_fault(live: LiveApp) -> None:
                 text="name: Wrong!\ntenant: t\nversion: 1.0.0\n")
     assert got.exit_code == REFUSED
     assert all(path in got.stderr for path in ("name:", "version:", "groups:"))
-    got = esaas("cluster", "scale", "demo", "node", "1", url=live.url)
+    got = esaas("cluster", "scale", "logs", "node", "2", url=live.url)
     assert got.exit_code == REFUSED
-    assert "[no_shrink_without_drain]" in got.stderr
+    assert "[shrink_leaves_room_for_copies]" in got.stderr
     got = esaas("cluster", "show", "none", "--json", url=live.url)
     assert got.exit_code == REFUSED
     assert json.loads(got.stderr)["error"]["code"] == "not_found"
@@ -105,6 +108,104 @@ def test_create_scale_delete(live: LiveApp, tmp_path: Path) -> None:
     asked = esaas("cluster", "delete", "mine", url=live.url, text="mine\n")
     assert asked.exit_code == 0
     assert live.service.show("mine").goal == "delete"
+
+
+def spec_file(live: LiveApp, tmp_path: Path, name: str = "demo", **more: Any) -> str:
+    """The spec of a cluster in a file, changed."""
+    file = tmp_path / "changed.json"
+    file.write_text(json.dumps(live.service.show(name).spec | more))
+    return str(file)
+
+
+def test_update_shows_what_it_does(live: LiveApp, tmp_path: Path) -> None:
+    spec = live.service.show("turning").spec
+    group = spec["groups"][0] | {"count": 3, "jvm_options": ["-Xss2m"]}
+    extra = {"name": "ingest", "count": 1, "roles": ["ingest"]}
+    file = spec_file(live, tmp_path, "turning", groups=[group, extra])
+    dry = esaas("cluster", "update", "-f", file, "--dry-run", url=live.url)
+    assert dry.exit_code == 0, dry.output
+    for text in ("groups.node.count: 4 -> 3", "nothing was changed", "revision 4"):
+        assert text in dry.stdout
+    shown = {line.split()[0]: line for line in dry.stdout.splitlines() if line.strip()}
+    assert "ingest-0" in shown["starts"]
+    assert "node-0, then node-1, then node-2" in shown["restarts"]
+    assert "node-3" in shown["drains"]
+    assert live.service.show("turning").revision == 3
+    as_json = esaas("cluster", "update", "-f", file, "--json", "--dry-run", "--wait",
+                    url=live.url)
+    assert json.loads(as_json.stdout)["preview"]["removes"] == ["node-3"]
+    done = esaas("cluster", "update", "-f", file, url=live.url)
+    assert done.exit_code == 0
+    assert "wanted from now on" in done.stdout
+    assert done.stdout.count("groups.node.count") == 1
+    again = esaas("cluster", "update", "-f", file, url=live.url)
+    assert "nothing to change" in again.stdout
+
+
+def test_update_refused_overridden_and_misused(live: LiveApp, tmp_path: Path) -> None:
+    groups = [live.service.show("logs").spec["groups"][0] | {"count": 2}]
+    file = spec_file(live, tmp_path, "logs", groups=groups)
+    refused = esaas("cluster", "update", "-f", file, url=live.url)
+    assert refused.exit_code == REFUSED
+    rule = "shrink_leaves_room_for_copies"
+    assert f"[{rule}]" in refused.stderr
+    forced = esaas("cluster", "update", "-f", file, "--override", rule, url=live.url)
+    assert forced.exit_code == 0
+    assert live.service.log[-1].message.endswith(rule)
+    assert esaas("cluster", "update", "-f", "-", url=live.url, text="[]").exit_code == USAGE
+    assert esaas("cluster", "update", "-f", "-", url=live.url, text="a: 1").exit_code == USAGE
+    scaled = esaas("cluster", "scale", "logs", "node", "3", "--dry-run", url=live.url)
+    assert "starts" in scaled.stdout
+
+
+def test_revisions_and_rollback(live: LiveApp) -> None:
+    shown = esaas("cluster", "revisions", "turning", url=live.url).stdout
+    assert shown.index("groups.node.count: 5 -> 4") < shown.index("index_buffer_size")
+    assert "the first spec" in shown
+    assert shown.count("current") == 1
+    dry = esaas("cluster", "rollback", "turning", "1", "--dry-run", url=live.url)
+    assert "nothing was changed" in dry.stdout
+    late = esaas("cluster", "rollback", "turning", "2", "--wait", "--timeout", "0.05",
+                 url=live.url)
+    assert late.exit_code == TIMED_OUT
+    assert live.service.show("turning").revision == 4
+    assert esaas("cluster", "rollback", "turning", "9", url=live.url).exit_code == REFUSED
+
+
+def test_pause_continue_and_plan(live: LiveApp) -> None:
+    assert "are paused" in esaas("cluster", "pause", "turning", url=live.url).stdout
+    plan = esaas("cluster", "plan", "turning", url=live.url).stdout
+    assert "holds not_paused" in plan
+    assert "shards, " in plan
+    assert "MB left" in plan
+    assert "go on" in esaas("cluster", "continue", "turning", url=live.url).stdout
+    again = esaas("cluster", "continue", "turning", url=live.url)
+    assert (again.exit_code, "nothing to change" in again.stdout) == (0, True)
+
+
+def test_restart_asks_before_a_whole_cluster(live: LiveApp) -> None:
+    demo = live.service.fakes["demo"]
+    no = esaas("cluster", "restart", "demo", url=live.url, text="n\n")
+    assert no.exit_code != 0
+    assert demo.restarting == []
+    one = esaas("cluster", "restart", "demo", "node-1", url=live.url)
+    assert (one.exit_code, demo.restarting) == (0, ["node-1"])
+    yes = esaas("cluster", "restart", "demo", url=live.url, text="y\n")
+    assert (yes.exit_code, len(demo.restarting)) == (0, 3)
+    waited = esaas("cluster", "restart", "demo", "--yes", "--wait", "--timeout", "0.05",
+                   url=live.url)
+    assert waited.exit_code == TIMED_OUT
+    assert "held by" in waited.stderr
+    assert esaas("cluster", "restart", "demo", "a/b", url=live.url).exit_code == REFUSED
+    assert esaas("cluster", "restart", "leaving", "--yes", url=live.url).exit_code == REFUSED
+
+
+@pytest.mark.parametrize("command", ["update", "scale", "revisions", "rollback", "pause",
+                                     "continue", "restart"])
+def test_help_says_what_it_does(command: str) -> None:
+    got = esaas("cluster", command, "--help")
+    assert got.exit_code == 0
+    assert len(got.stdout.splitlines()) > 6
 
 
 def test_wait_until_green(live: LiveApp) -> None:

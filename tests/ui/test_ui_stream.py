@@ -92,8 +92,9 @@ def test_resume_replays_exactly_what_was_missed(live: LiveApp) -> None:
 
 
 def test_a_wrong_id_is_refused(live: LiveApp) -> None:
-    with listening(live, DEMO, Last_Event_ID="x") as stream:
-        assert stream.answer.status == 422
+    for wrong in ("x", "²", "9" * 5000):
+        with listening(live, DEMO, Last_Event_ID=wrong) as stream:
+            assert stream.answer.status == 422
 
 
 def test_heartbeats(live: LiveApp) -> None:

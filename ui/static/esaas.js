@@ -14,13 +14,14 @@
     && keyOf(a) === keyOf(b);
 
   function patchAttributes(old, fresh) {
+    // People open and close details; only what enters another state shows itself anew.
+    const theirs = old.nodeName === "DETAILS" && old.dataset.status === fresh.dataset.status;
     for (const {name} of [...old.attributes]) {
-      const kept = (name === "open" && old.nodeName === "DETAILS") || name === "data-shown";
+      const kept = (name === "open" && theirs) || name === "data-shown";
       if (!fresh.hasAttribute(name) && !kept) old.removeAttribute(name);
     }
     for (const {name, value} of fresh.attributes) {
-      const kept = (name === "open" && old.nodeName === "DETAILS")
-        || (name === "hidden" && old.dataset.shown);
+      const kept = (name === "open" && theirs) || (name === "hidden" && old.dataset.shown);
       if (!kept && old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
   }
@@ -177,18 +178,26 @@
   const dialog = document.querySelector("[data-dialog]");
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (!form.dataset.confirm || form.dataset.sure) return;
-    const count = Number(form.elements.count.value);
-    if (!(count < Number(form.dataset.shrink))) return;
+    const button = event.submitter;
+    const question = button?.dataset.confirm ?? form.dataset.confirm;
+    if (!question || form.elements.sure.value) return;
+    const shrink = form.dataset.shrink;
+    if (shrink && !(Number(form.elements.count.value) < Number(shrink))) return;
     event.preventDefault();
-    dialog.querySelector("[data-dialog-text]").textContent = form.dataset.confirm;
+    dialog.querySelector("[data-dialog-text]").textContent = question;
     dialog.addEventListener("close", () => {
-      if (dialog.returnValue !== "yes") return;
-      form.dataset.sure = "yes";
-      form.requestSubmit();
+      // A live update may have taken the button away while the question stood.
+      if (dialog.returnValue !== "yes" || button?.isConnected === false) return;
+      form.elements.sure.value = "yes";       // the service asks by a page otherwise
+      form.requestSubmit(button);
     }, {once: true});
     dialog.returnValue = "no";
     dialog.showModal();
+  });
+
+  // A page that comes back from the browser's memory asks again.
+  window.addEventListener("pageshow", () => {
+    for (const field of document.querySelectorAll("[data-sure]")) field.value = "";
   });
 
   showCopying();
