@@ -51,6 +51,7 @@ class Settings:
     shutdown_grace_s: float
     backoff_max_s: float
     java_home: str                   # ESAAS_JAVA_HOME; "": see process.java_home
+    java21_home: str                 # ESAAS_JAVA21_HOME, for versions that need 21 or later
     starting_probe_s: float = 0.5
     serving_probe_s: float = 5.0
     unhealthy_after_s: float = 30.0
@@ -85,6 +86,12 @@ class Settings:
             backoff_max_s=min(2.0, duration_s(
                 environ.get("MESOS_SUBSCRIPTION_BACKOFF_MAX") or "2secs")),
             java_home=environ.get("ESAAS_JAVA_HOME", ""),
+            java21_home=environ.get("ESAAS_JAVA21_HOME", ""),
             unhealthy_after_s=_seconds(environ, "ESAAS_UNHEALTHY_AFTER_S", 30.0),
             serving_probe_s=_seconds(environ, "ESAAS_PROBE_INTERVAL_S", 5.0),
         )
+
+    def java_for(self, version: str) -> str:
+        """The configured JDK for a version of Elasticsearch; empty when none is configured."""
+        needs_21 = int(version.partition(".")[0]) >= 9
+        return self.java_home or (self.java21_home if needs_21 else "")

@@ -301,8 +301,8 @@ class Supervisor:
         if self._latest_seeds is not None:
             self._take_seeds(self._latest_seeds)
         try:
-            java = process.java_home(
-                self._settings.java_home, prepared.layout.home, self._environ)
+            java = process.java_home(self._settings.java_for(self._launch.distribution.version),
+                                     prepared.layout.home, self._environ)
             node = process.NodeProcess(
                 [str(prepared.layout.home / "bin" / "elasticsearch")],
                 process.node_environment(self._environ, prepared.layout, java),

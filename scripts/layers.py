@@ -112,7 +112,7 @@ def pytest(layer: str, arguments: Sequence[str], log: Path, note: str = "") -> R
     """One run of pytest."""
     report = LOGS / f"{layer}.xml"
     report.unlink(missing_ok=True)
-    environment = dict(os.environ) | archives()
+    environment = dict(os.environ) | archives() | {"PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *arguments]
     found = count(report, layer, run_logged(command, log, environment))
     return Result(**(vars(found) | {"note": note}))

@@ -120,7 +120,8 @@ async def feed(service: ClusterService, name: str | None, after: int | None, wri
                 await pump
                 return
             try:
-                await asyncio.wait_for(news.wake.wait(), heartbeat_s)
+                async with asyncio.timeout(heartbeat_s):
+                    await news.wake.wait()
             except TimeoutError:
                 await write(b": heartbeat\n\n")
     except NotFound:

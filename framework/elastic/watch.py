@@ -54,7 +54,8 @@ class Watch:
         # At most one look per busy interval, however often somebody is in a hurry.
         await asyncio.sleep(min(self._busy_s, pause_s))
         try:
-            await asyncio.wait_for(self._hurry.wait(), max(pause_s - self._busy_s, 0.001))
+            async with asyncio.timeout(max(pause_s - self._busy_s, 0.001)):
+                await self._hurry.wait()
         except TimeoutError:
             return
         finally:

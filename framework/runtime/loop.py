@@ -183,8 +183,9 @@ class ClusterLoop:
         events: list[ev.Event] = []
         acknowledgements: list[Acknowledgement] = []
         try:
-            item = await asyncio.wait_for(
-                self._inbox.get(), timeout_s if math.isfinite(timeout_s) else None)
+            # Not wait_for: up to Python 3.11 it can swallow a cancellation, and never stop.
+            async with asyncio.timeout(timeout_s):
+                item = await self._inbox.get()
         except TimeoutError:
             return events, acknowledgements
         while True:

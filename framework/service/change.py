@@ -32,12 +32,13 @@ def preview(state: ClusterState, new: ClusterSpec) -> Preview:
     """What it would do, in the order it would be done."""
     after = replace(state, spec=new)
     wanted = wanted_nodes(after)
+    known = set(state.nodes) | set(wanted_nodes(state))
     return Preview(
         changes=differences(state.spec, new),
-        starts=[name for name in wanted if name not in state.nodes],
+        starts=[name for name in wanted if name not in known],
         restarts=[record.name for record in order(after)
                   if record.name in wanted and outdated(after, record)],
-        removes=sorted(name for name in state.nodes if name not in wanted))
+        removes=sorted(known - set(wanted)))
 
 
 def differences(old: ClusterSpec, new: ClusterSpec) -> list[str]:

@@ -28,6 +28,7 @@ from ..runtime.chronicle import Told
 from ..runtime.cycle import Cycle
 from ..runtime.loop import ClusterLoop, Failpoints
 from ..settings import Settings
+from ..store.codec import CodecError
 from ..store.contract import StoreBusy, StoreError
 from ..store.sqlite import SqliteStore
 from . import change, present
@@ -68,6 +69,7 @@ class Clusters:
         self._failpoints = Failpoints(settings.failpoint)
         self._watchers: dict[asyncio.Queue[EventView | ClusterSummary], str | None] = {}
         self._creating = asyncio.Lock()
+        self._unreadable: dict[str, str] = {}
         self._started_at = time.time()
 
     def advertise(self, url: str) -> None:
@@ -82,7 +84,15 @@ class Clusters:
             lease = self._store.acquire(name, self._instance)
             mine = {path: stored for path, stored in records.items()
                     if path.startswith(f"clusters/{name}/")}
-            self._run(Cycle.load(self._store, lease, name, mine))
+            try:
+                cycle = Cycle.load(self._store, lease, name, mine)
+            except CodecError as error:
+                # Its nodes run on; the others must not suffer for it.
+                log.critical("cluster cannot be read and is left alone", cluster=name,
+                             error=str(error))
+                self._unreadable[name] = str(error)
+                continue
+            self._run(cycle)
         log.info("service started", clusters=len(names), mesos=self.settings.mesos_master)
 
     async def stop(self) -> None:
@@ -130,7 +140,7 @@ class Clusters:
             version=__version__, instance=self._instance, store="embedded",
             mesos_master=self.settings.mesos_master, clusters=len(self._loops),
             clusters_connected=sum(loop.state.link.connected for loop in self._loops.values()),
-            started_at=self._started_at)
+            started_at=self._started_at, unreadable=dict(self._unreadable))
 
     def list_clusters(self, tenant: str | None = None) -> list[ClusterSummary]:
         """All clusters, or a tenant's, by name."""
@@ -214,6 +224,9 @@ class Clusters:
             existing = self._loops.get(spec.name)
             if existing is not None:
                 return self._created_before(existing.state, spec)
+            if spec.name in self._unreadable:
+                raise Conflict(f"{spec.name} exists, but its records cannot be read: "
+                               f"{self._unreadable[spec.name]}")
             if len(self._loops) >= MAX_CLUSTERS:
                 raise Conflict(f"this service already runs {len(self._loops)} clusters")
             if dry_run:

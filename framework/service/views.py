@@ -203,3 +203,5 @@ class ServiceStatus(_View):
     clusters: int
     clusters_connected: int
     started_at: float
+    unreadable: dict[str, str] = Field(
+        {}, description="clusters whose records this version cannot read, and why")
