@@ -72,6 +72,11 @@ class Watch:
                 self._log.info("elasticsearch does not answer", error=str(error))
             self._failing = True
             return
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # An answer of a shape that nobody expected is no look, and must not end the watch.
+            self._log.exception("answer of elasticsearch is not understood")
+            self._failing = True
+            return
         if self._failing:
             self._log.info("elasticsearch answers again")
         self._failing = False

@@ -162,11 +162,9 @@ class ClusterLoop:
             self._offers.clear()
             try:
                 turn = await self._turn(events, commands, offers)
-            except EsaasError as error:
-                self._log.critical("cluster is held", error=str(error))
-                self.sentence = f"held: {error}"
-                self._held = error
-                _refuse([*commands, *self._waiting], error)
+            # Whatever it is: this cluster alone is held, says so, and lets go of its offers.
+            except Exception as error:  # noqa: BLE001
+                await self._hold(error, commands)
                 return
             for _, done in commands:
                 if not done.done():
@@ -176,6 +174,19 @@ class ClusterLoop:
             if self.state.removed and await self._torn_down(turn):
                 await self._leave()
                 return
+
+    async def _hold(self, error: Exception,
+                    commands: list[tuple[ev.Event, asyncio.Future[ClusterState]]]) -> None:
+        """Stop turning for good: nothing was stored or sent, nodes run on, people must look."""
+        expected = isinstance(error, EsaasError)
+        self._log.critical("cluster is held", error=str(error), exc_info=not expected)
+        self._held = error if isinstance(error, EsaasError) else EsaasError(
+            f"an error of the service itself: {type(error).__name__}: {error}")
+        self.sentence = f"held: {self._held}"
+        _refuse([*commands, *self._waiting], self._held)
+        self._on_changed(self.name)
+        if self.link is not None:
+            await asyncio.to_thread(self.link.stop)
 
     async def _drain(self, wake_at: float) -> tuple[list[ev.Event], list[Acknowledgement]]:
         """Everything that waits; at the latest at ``wake_at`` with nothing."""

@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from esaas.framework.core.decide import Decision
+from esaas.framework.core.facts import ClusterState
+from esaas.framework.runtime import cycle
 from esaas.framework.service.clusters import Clusters
-from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound
+from esaas.framework.service.errors import (
+    Conflict,
+    Invalid,
+    Malformed,
+    NotFound,
+    Unavailable,
+)
 from esaas.framework.settings import KnownDistribution, Settings
 from esaas.framework.store.contract import Put, StoreBusy
 from esaas.framework.store.sqlite import SqliteStore
@@ -145,3 +154,22 @@ async def test_a_watcher_hears_what_happens(clusters: Clusters) -> None:
     heard = await asyncio.wait_for(first, 30)
     assert "demo" in heard.model_dump_json()
     await stream.aclose()
+
+
+async def test_an_error_of_our_own_holds_one_cluster_and_is_told(
+        clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
+    await clusters.create(SPEC)
+    await clusters.create(SPEC | {"name": "other"})
+    decide = cycle.decide
+
+    def broken(state: ClusterState, *rest: Any) -> Decision:
+        if state.identity.name == "demo":
+            raise KeyError("a bug")
+        return decide(state, *rest)
+
+    monkeypatch.setattr(cycle, "decide", broken)
+    with pytest.raises(Unavailable, match="a bug"):
+        await clusters.scale("demo", "node", 4)
+    assert clusters.show("demo").summary.startswith("held: an error of the service itself")
+    assert clusters.show("demo").revision == 1, "nothing was stored"
+    assert (await clusters.scale("other", "node", 4)).revision == 2
