@@ -191,3 +191,22 @@ def test_a_crash_anywhere_in_a_change_leaves_nothing_behind(
     assert len(world.volumes()) == 3
     assert world.mesos.allocation == (None, None) and world.mesos.exclude == (None, None)
     assert world.mesos.persistent_mmn == 2
+
+
+def test_a_bad_setting_stops_at_the_first_node_and_a_roll_back_mends_it(world: World) -> None:
+    want(world, 2, settings={"no.such.setting": 1})
+    for _ in range(150):
+        for task in list(world.mesos.tasks.values()):
+            if not task.task_id.endswith(".1.1"):
+                world.mesos.end(task.task_id, "TASK_FAILED", world.now)
+        world.mesos.progress(world.now)
+        world.tick()
+    touched = [name for name, record in world.state.nodes.items() if record.launch > 1]
+    assert len(touched) == 1, "the change stops at the first node"
+    step = next(step for step in diff(world.state, world.now).steps
+                if step.id == f"restart-{touched[0]}")
+    assert step.status is Status.RUNNING and "failed" in step.detail
+    want(world, 3)
+    world.run(lambda: settled(world), ticks=400)
+    assert world.mesos.allocation == (None, None) and world.volumes() == sorted(
+        f"uid1.{name}.1" for name in world.state.nodes)
