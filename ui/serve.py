@@ -212,7 +212,7 @@ async def run(settings: Settings, sockets: list[socket.socket], names: frozenset
     from esaas.framework.service.clusters import Clusters
     from tornado.httpserver import HTTPServer
 
-    from .app import make_app
+    from .app import LOOPBACK_NAMES, make_app
     from .stream import Streams
 
     log = structlog.get_logger()
@@ -223,6 +223,9 @@ async def run(settings: Settings, sockets: list[socket.socket], names: frozenset
     server.add_sockets(sockets)
     url = base_url(settings, sockets[0].getsockname()[1])
     service.advertise(url)
+    if settings.listen_host not in LOOPBACK_NAMES:
+        log.warning("listening beyond loopback, and there is no login yet",
+                    host=settings.listen_host)
     try:
         # The doors are open before the clusters start: agents fetch the executor from here.
         if await _until(signals.asked, asyncio.create_task(service.start())):
