@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from esaas.framework.core import events as ev
 from esaas.framework.core.apply import apply
 from esaas.framework.core.decide import decide
-from esaas.framework.core.facts import ClusterState, Identity
+from esaas.framework.core.facts import ClusterState, EsView, Identity
 from esaas.framework.core.plan import founded
-from esaas.framework.core.spec import parse_spec
+from esaas.framework.core.spec import ClusterSpec, parse_spec
 from esaas.framework.mesos.recordio import RecordReader
 from esaas.framework.mesos.translate import offer_in
 
@@ -56,6 +57,20 @@ def wanting() -> ClusterState:
             "constraints": "hostname UNIQUE and not zone IS zone-9"}}]})
     state = apply(founded(Identity("demo", "demo", "uid", 0.0), spec), ev.Registered(1.0, "fw"))
     return decide(state, [], 2.0).state
+
+
+def growing(count: int) -> ClusterState:
+    """A formed cluster that is asked for many more data nodes at once."""
+    def spec(size: int) -> ClusterSpec:
+        groups: list[dict[str, Any]] = [{"name": "master", "count": 3, "roles": ["master"]}]
+        return parse_spec({"name": "demo", "tenant": "demo", "version": "7.17.29", "groups": [
+            *groups, *({"name": f"data{number}", "count": size, "roles": ["data"]}
+                       for number in range(5))]})
+
+    state = apply(founded(Identity("demo", "demo", "uid", 0.0), spec(1)), ev.Registered(1.0, "fw"))
+    state = replace(state, bootstrap=replace(state.bootstrap, cluster_uuid="u"),
+                    es=EsView(3.0, "green", "u", {}, template_replicas=1))
+    return apply(state, ev.SpecAccepted(2.0, 2, spec(count // 5)))
 
 
 def best_s(run: Callable[[], object]) -> float:
@@ -103,6 +118,18 @@ def main() -> None:
                      "read and decode (s)": read_s, "ratio to json.loads": read_s / decode_s})
     report.keep("decide", "Pure core: offers per second",
                 "One `decide` over all offers at once; the best of three rounds.", rows)
+    nodes = []
+    for count in (200, 800, 3_200):
+        grown = growing(count)
+        first_s = best_s(lambda grown=grown: decide(grown, [], 3.0))
+        planned = decide(grown, [], 3.0).state
+        again_s = best_s(lambda planned=planned: decide(planned, [], 3.0))
+        nodes.append({"nodes": count, "first decide (s)": first_s, "next decide (s)": again_s,
+                      "first, us per node": 1e6 * first_s / count,
+                      "next, us per node": 1e6 * again_s / count})
+    report.keep("nodes", "Pure core: nodes",
+                "A cluster that is asked for so many data nodes at once: the turn that plans them, "
+                "and any turn after it, plan and gates included.", nodes)
     report.keep("edge", "Edge to Mesos: reading one event of offers",
                 "Framing and decoding as the driver does it, in pieces of 1 MiB, over "
                 "`json.loads` of the same event (aim: at most 1.5).", edge)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
 
 from .facts import ClusterState, NodeRecord, NodeState
 
+T = TypeVar("T")
 ES_VIEW_MAX_AGE_S = 30.0
 
 
@@ -27,6 +30,30 @@ class Answer:
 Gate = Callable[[ClusterState, NodeRecord, float], Answer]
 
 
+def once(question: Callable[[ClusterState], T]) -> Callable[[ClusterState], T]:
+    """Remember the answer for the last state: gates ask the same of it for every node.
+
+    Without it, asking all gates for all nodes is quadratic in nodes.
+    """
+    last: list[tuple[ClusterState, T]] = []
+
+    @wraps(question)
+    def remembered(state: ClusterState) -> T:
+        known = last[0] if last else None
+        if known is None or known[0] is not state:
+            known = state, question(state)
+            last[:] = [known]
+        return known[1]
+
+    return remembered
+
+
+@once
+def founders(state: ClusterState) -> frozenset[str]:
+    """Names of the first nodes."""
+    return frozenset(state.bootstrap.nodes)
+
+
 def quorum(masters: int) -> int:
     """More than half of the master-eligible nodes."""
     return masters // 2 + 1
@@ -39,9 +66,26 @@ def view_is_fresh(state: ClusterState, now: float) -> bool:
 
 def founding(state: ClusterState, record: NodeRecord) -> bool:
     """Whether a node is one of the first, which all start together."""
-    return record.name in state.bootstrap.nodes
+    return record.name in founders(state)
 
 
+@once
+def unready(state: ClusterState) -> frozenset[str]:
+    """Nodes that are to stay, have been placed, and are no members."""
+    return frozenset(record.name for record in state.nodes.values()
+                     if not record.retire and record.state is not NodeState.PLANNED
+                     and not state.is_ready(record))
+
+
+@once
+def unready_masters(state: ClusterState) -> frozenset[str]:
+    """Masters that are to stay and are no members, placed or not."""
+    return frozenset(record.name for record in state.nodes.values()
+                     if state.is_master(record) and not record.retire
+                     and not state.is_ready(record))
+
+
+@once
 def standing_masters(state: ClusterState) -> list[NodeRecord]:
     """Master-eligible nodes that count for the quorum: started at least once, and to stay."""
     return [record for record in state.nodes.values()
@@ -119,8 +163,7 @@ def masters_before_data(state: ClusterState, record: NodeRecord, now: float) -> 
     """Growth starts masters first, then the others."""
     if state.is_master(record):
         return Answer("masters_before_data", True)
-    waiting = sorted(other.name for other in state.nodes.values()
-                     if state.is_master(other) and not other.retire and not state.is_ready(other))
+    waiting = sorted(unready_masters(state))
     return Answer("masters_before_data", not waiting,
                   f"waiting for the masters {', '.join(waiting)}")
 
@@ -145,6 +188,7 @@ def drained(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     return Answer("drained", not left, f"{left} shards, {load.store_mb if load else 0} MB left")
 
 
+@once
 def departing_masters(state: ClusterState) -> list[NodeRecord]:
     """The master-eligible node whose turn it is to leave, while it may still run."""
     found = [record for record in state.nodes.values()
@@ -195,10 +239,14 @@ def not_paused(state: ClusterState, record: NodeRecord, now: float) -> Answer:
 
 def one_node_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """All other nodes must be members."""
-    missing = sorted(other.name for other in state.nodes.values()
-                     if other.name != record.name and not other.retire
-                     and other.state is not NodeState.PLANNED and not state.is_ready(other))
+    missing = sorted(unready(state) - {record.name})
     return Answer("one_node_at_a_time", not missing, f"waiting for {', '.join(missing)}")
+
+
+@once
+def versions_differ(state: ClusterState) -> bool:
+    """Whether members run different versions: the middle of an upgrade."""
+    return state.es is not None and len({node.version for node in state.es.nodes.values()}) > 1
 
 
 def cluster_green(state: ClusterState, record: NodeRecord, now: float) -> Answer:
@@ -208,8 +256,7 @@ def cluster_green(state: ClusterState, record: NodeRecord, now: float) -> Answer
     would never end.
     """
     health = state.es.health if state.es is not None else "unknown"
-    versions = {node.version for node in state.es.nodes.values()} if state.es else set()
-    ok = health == "green" or (health == "yellow" and len(versions) > 1)
+    ok = health == "green" or (health == "yellow" and versions_differ(state))
     return Answer("cluster_green", ok, f"health is {health}")
 
 

@@ -188,7 +188,8 @@ def _place(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
         search.state = draft.state
         for name, (agent_id, taken) in search.place(group, names).items():
             record = draft.state.nodes[name]
-            if held_by(start_gates(draft.state, record, draft.now)) is not None:
+            if "master" in group.roles and held_by(
+                    start_gates(draft.state, record, draft.now)) is not None:
                 continue                # the one before it has closed the gate
             _place_one(draft, name, taken, answers[agent_id])
 
