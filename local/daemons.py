@@ -168,9 +168,13 @@ def _ended(process: psutil.Process) -> bool:
     try:
         if process.status() != psutil.STATUS_ZOMBIE:
             return False
-        process.wait(0)  # reaps it when it is our own child
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-        pass  # gone, or a zombie of somebody else's
+        if process.ppid() != os.getpid():
+            return True  # somebody else's child, who may never ask for it
+        process.wait(0)  # reaps it
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False  # its first thread has ended, others have not
     return True
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +46,11 @@ class TinyFramework:
             self._headers["Authorization"] = f"Basic {encoded}"
             self.info["principal"] = pair[0]
         self._closed = False
+        # The checkout may be readable by us alone; the executor's user fetches from here.
+        self._shared = tempfile.TemporaryDirectory(prefix="esaas-tiny-")
+        self._executor = Path(shutil.copy(EXECUTOR, self._shared.name))
+        self._executor.chmod(0o644)
+        Path(self._shared.name).chmod(0o755)
         self._link = http.client.HTTPConnection(master, timeout=READ_TIMEOUT_S)
         self._stream = self._subscribe(framework_id)
         self.framework_id = ""
@@ -108,7 +115,7 @@ class TinyFramework:
         task_id = str(uuid.uuid4())
         role = self.info["roles"][0]
         each = resources or [scalar("cpus", 0.1, role), scalar("mem", 32, role)]
-        script = {"value": EXECUTOR.as_uri(), "executable": True, "output_file": "tiny.py"}
+        script = {"value": self._executor.as_uri(), "executable": True, "output_file": "tiny.py"}
         executor = {
             "type": "CUSTOM", "executor_id": {"value": task_id}, "framework_id":
             {"value": self.framework_id}, "resources": [scalar("cpus", 0.1, role)],
@@ -151,6 +158,7 @@ class TinyFramework:
         self._closed = True
         self._stream.close()
         self._link.close()
+        self._shared.cleanup()
 
     def __enter__(self) -> TinyFramework:
         self.wait("SUBSCRIBED")
