@@ -168,14 +168,12 @@ def _ended(process: psutil.Process) -> bool:
     try:
         if process.status() != psutil.STATUS_ZOMBIE:
             return False
-        if process.ppid() != os.getpid():
-            return True  # somebody else's child, who may never ask for it
-        process.wait(0)  # reaps it
+        # Reaps it. 0: its first thread has ended, others have not.
+        return os.waitpid(process.pid, os.WNOHANG)[0] != 0
     except psutil.NoSuchProcess:
         return True
-    except psutil.TimeoutExpired:
-        return False  # its first thread has ended, others have not
-    return True
+    except ChildProcessError:
+        return True  # somebody else's child, who may never ask for it
 
 
 def wait_until(
