@@ -19,6 +19,7 @@ MARKER = "LOCAL_DATACENTRE_ID"
 # The kernel's clock of process starts moves with the system clock.
 START_TOLERANCE_S = 2.0
 POLL_S = 0.05
+KILL_TIMEOUT_S = 60.0
 TAIL_LINES = 15
 LOG_MODE = 0o644
 
@@ -86,7 +87,8 @@ def kill(daemon: Daemon) -> None:
     if process is None:
         raise LocalError(f"process {daemon.pid} does not run any more")
     process.kill()
-    _wait([process], None)
+    if _wait([process], KILL_TIMEOUT_S):
+        raise LocalError(f"process {daemon.pid} does not die")
 
 
 def marked(marker: str) -> list[psutil.Process]:
@@ -151,14 +153,14 @@ def _end_processes(processes: list[psutil.Process], timeout_s: float) -> None:
     _wait(alive, timeout_s)
 
 
-def _wait(processes: list[psutil.Process], timeout_s: float | None) -> list[psutil.Process]:
+def _wait(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
     """Wait until all have ended; those that have not when the time is up.
 
     A zombie has ended. It may be the child of a process that never asks for its children.
     """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s
     while alive := [process for process in processes if not _ended(process)]:
-        if deadline is not None and time.monotonic() >= deadline:
+        if time.monotonic() >= deadline:
             break
         time.sleep(POLL_S)
     return alive
