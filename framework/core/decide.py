@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import events as ev
 from .draft import AgentAnswer, Draft
-from .facts import ALIVE, ClusterState, NodeState
+from .facts import ALIVE, IN_FLIGHT, ClusterState, NodeState
 from .gates import (
     view_is_fresh,
     wanted_minimum_master_nodes,
@@ -246,5 +246,5 @@ def _wake_for_retries(draft: Draft) -> None:
     for record in draft.state.nodes.values():
         if record.state in (S.PLANNED, S.DOWN):
             draft.wake(record.retry_at)
-        if record.state in (S.PLACING, S.LAUNCHING, S.RELEASING):
+        if record.state in IN_FLIGHT:
             draft.wake(record.since + 30.5)      # then its seat becomes a need of its own

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import events as ev
 from .draft import Draft
-from .facts import ClusterState, NodeRecord, NodeState
+from .facts import ClusterState, NodeState
 from .gates import departing_masters, held_by, stop_gates, view_is_fresh
 from .operations import ClearVotingExclusions, ExcludeNodes, ExcludeVotes
 from .plan import wanted_nodes
@@ -91,11 +91,3 @@ def _keep_votes(draft: Draft) -> None:
         draft.do(ClearVotingExclusions((ev.AskedFor(now, "clear votes"),), keep))
     elif not gone and not leaving and state.excluded_votes:
         draft.note(ev.VotesExcluded(now, ()))
-
-
-def drained_load(state: ClusterState, record: NodeRecord) -> tuple[int, int] | None:
-    """(shards, MB) still on a node or moving to it; None when that is unknown."""
-    if state.es is None or state.es.loads is None:
-        return None
-    load = state.es.loads.get(record.name)
-    return (load.shards + load.incoming, load.store_mb) if load is not None else (0, 0)

@@ -13,7 +13,7 @@ from .. import events as ev
 from ..apply import seat_differs
 from ..config import wanted
 from ..draft import AgentAnswer, Draft
-from ..facts import NodeRecord, NodeState, Seat
+from ..facts import IN_FLIGHT, NodeRecord, NodeState, Seat
 from ..gates import held_by, start_gates
 from ..launch import CONTAINER_PATH, launch
 from ..operations import (
@@ -238,7 +238,7 @@ def needs(draft: Draft) -> tuple[str, ...]:
 
 
 def _silent(record: NodeRecord, now: float) -> bool:
-    return record.state in (S.PLACING, S.LAUNCHING, S.RELEASING) and now - record.since > 30
+    return record.state in IN_FLIGHT and now - record.since > 30
 
 
 def _send(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
