@@ -42,6 +42,8 @@ class Settings(BaseModel):
     credentials: dict[str, MesosCredentials] = Field(
         {}, description="by tenant; '*' for all others")
     distributions: dict[str, KnownDistribution] = {}
+    plugins: dict[str, dict[str, KnownDistribution]] = Field(
+        {}, description="by name, then by version of Elasticsearch")
     failover_timeout_s: float = Field(4 * 7 * 86400, ge=86400, description="weeks (trap 2)")
     observe_busy_s: float = Field(1.0, gt=0)
     observe_idle_s: float = Field(5.0, gt=0)

@@ -7,10 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
+from . import errands, switches
 from . import events as ev
-from .facts import ALIVE, Asked, ClusterState, Link, NodeRecord, NodeState, Seat, Seeds
+from .facts import (
+    ALIVE,
+    Asked,
+    Canary,
+    ClusterState,
+    Link,
+    NodeRecord,
+    NodeState,
+    Seat,
+    Secret,
+    Seeds,
+)
 from .machine import Trigger, move
 
 S = NodeState
@@ -92,6 +105,7 @@ def _with_task(record: NodeRecord, event: ev.TaskUpdated) -> NodeRecord:
     if event.status in STARTING or (event.status == "TASK_RUNNING" and not serving
                                     and record.state is not S.RUNNING):
         return _moved(record, Trigger.TASK_STARTING, event.at, seat_confirmed=True,
+                      pid=None if told.paused else record.pid,
                       message=message or "Elasticsearch starts")
     if event.status == "TASK_RUNNING":
         return _moved(record, Trigger.TASK_RUNNING, event.at, seat_confirmed=True,
@@ -138,6 +152,8 @@ def _operation_updated(state: ClusterState, event: ev.OperationUpdated) -> Clust
 def _with_operation(record: NodeRecord, event: ev.OperationUpdated) -> NodeRecord:
     left = tuple(item for item in record.operations if item != event.operation_id)
     kind = event.operation_id.rpartition(".")[2]
+    if kind == "grow":
+        return _with_growth(record, left, event)
     if event.status == "OPERATION_FINISHED":
         confirmed = record.seat_confirmed or (kind == "create" and record.state in ALIVE)
         return replace(record, operations=left, seat_confirmed=confirmed)
@@ -148,6 +164,17 @@ def _with_operation(record: NodeRecord, event: ev.OperationUpdated) -> NodeRecor
         return _moved(record, Trigger.RELEASE_FAILED, event.at, operations=(), message=message)
     # A failed RESERVE or CREATE fails the LAUNCH after it: its update moves the node.
     return replace(record, operations=left, message=message)
+
+
+def _with_growth(record: NodeRecord, left: tuple[str, ...],
+                 event: ev.OperationUpdated) -> NodeRecord:
+    """More was reserved for the node's next start, or was not."""
+    if event.status == "OPERATION_FINISHED":
+        return replace(record, operations=left, grown=record.growing, growing=(0.0, 0))
+    if event.status in OPERATION_FAILED:
+        return replace(record, operations=left, growing=(0.0, 0),
+                       message=f"more could not be reserved: {event.message or event.status}")
+    return record
 
 
 def _seeds_written(state: ClusterState, event: ev.SeedsWritten) -> ClusterState:
@@ -168,8 +195,23 @@ def _es_observed(state: ClusterState, event: ev.EsObserved) -> ClusterState:
 
 def _es_acted(state: ClusterState, event: ev.EsActed) -> ClusterState:
     if event.action == "Flush":
-        return replace(state, flushed_at=event.at)
-    return state          # the next view shows its effect; until then ``asked`` holds it back
+        state = replace(state, flushed_at=event.at)
+    if event.action == "RaiseDelays" and event.ok:
+        state = replace(state, delays_raised_at=event.at)
+    if event.action == "RunErrand":
+        return errands.ended(state, event)
+    # The next view shows its effect; until then ``asked`` holds it back.
+    what = f"{event.action} {event.subject}".strip()
+    refused = {key: why for key, why in state.refused.items() if key != what}
+    if event.refused:
+        refused[what] = event.message
+    return state if refused == state.refused else replace(state, refused=refused)
+
+
+def _remote_seen(state: ClusterState, event: ev.RemoteSeen) -> ClusterState:
+    if state.remotes.get(event.cluster) == event.addresses:
+        return state
+    return replace(state, remotes={**state.remotes, event.cluster: event.addresses})
 
 
 # --------------------------------------------------------------- from people
@@ -177,7 +219,12 @@ def _es_acted(state: ClusterState, event: ev.EsActed) -> ClusterState:
 def _spec_accepted(state: ClusterState, event: ev.SpecAccepted) -> ClusterState:
     if event.revision <= state.revision:
         return state
-    return replace(state, spec=event.spec, revision=event.revision)
+    return replace(state, spec=event.spec, revision=event.revision, canary=None,
+                   setback=event.why)
+
+
+def _change_approved(state: ClusterState, event: ev.ChangeApproved) -> ClusterState:
+    return replace(state, approved=max(state.approved, event.revision))
 
 
 def _delete_accepted(state: ClusterState, event: ev.DeleteAccepted) -> ClusterState:
@@ -197,6 +244,51 @@ def _restart_asked(state: ClusterState, event: ev.RestartAsked) -> ClusterState:
     return state.with_node(replace(record, config="restart asked"))
 
 
+def _replace_asked(state: ClusterState, event: ev.ReplaceAsked) -> ClusterState:
+    record = state.nodes.get(event.node)
+    if record is None or record.retire or record.moving:
+        return state
+    return _leave_intended(state, ev.LeaveIntended(
+        event.at, event.node, "replaced on request", moving=True, elsewhere=True))
+
+
+def _keep_asked(state: ClusterState, event: ev.KeepAsked) -> ClusterState:
+    record = state.nodes.get(event.node)
+    if record is None or record.retire or not record.moving:
+        return state
+    return _stay_intended(state, ev.StayIntended(event.at, event.node))
+
+
+def _node_held(state: ClusterState, event: ev.NodeHeld) -> ClusterState:
+    record = state.nodes.get(event.node)
+    return state if record is None else state.with_node(replace(record, held=event.held))
+
+
+def _gate_forced(state: ClusterState, event: ev.GateForced) -> ClusterState:
+    record = state.nodes.get(event.node)
+    if record is None or event.gate in record.forced:
+        return state
+    return state.with_node(replace(record, forced=(*record.forced, event.gate)))
+
+
+def _step_restarted(state: ClusterState, event: ev.StepRestarted) -> ClusterState:
+    record = state.nodes.get(event.node)
+    if record is None:
+        return state
+    record = replace(record, failures=0, retry_at=0.0)
+    if record.state is S.STARTING:
+        record = _moved(record, Trigger.RESTART, event.at, message="begun anew on request")
+    return state.with_node(record)
+
+
+def _secrets_changed(state: ClusterState, event: ev.SecretsChanged) -> ClusterState:
+    kept = {key: known for key, known in state.secrets.items() if key not in event.removed}
+    for key in event.added:
+        known = state.secrets.get(key)
+        kept[key] = Secret(known.version + 1 if known else 1, event.at)
+    return replace(state, secrets=MappingProxyType(kept))
+
+
 def _node_planned(state: ClusterState, event: ev.NodePlanned) -> ClusterState:
     return state.with_node(NodeRecord(event.node, event.group, S.PLANNED, since=event.at,
                                       incarnation=state.gone.get(event.node, 0)))
@@ -209,6 +301,7 @@ def _place_intended(state: ClusterState, event: ev.PlaceIntended) -> ClusterStat
     placed = _moved(record, Trigger.PLACE, event.at, seat=event.seat, seat_confirmed=False,
                     incarnation=incarnation, launch=1, es_node_id=None, version=None,
                     operations=(f"{prefix}.reserve", f"{prefix}.create"), config=event.config,
+                    forced=(), growing=(0.0, 0), grown=(0.0, 0),
                     message=f"placing on {event.seat.host}")
     return _launched(_reseeded(state.with_node(placed)), event.node)
 
@@ -237,7 +330,7 @@ def _seat_found(state: ClusterState, event: ev.SeatFound) -> ClusterState:
 def _launch_intended(state: ClusterState, event: ev.LaunchIntended) -> ClusterState:
     record = state.nodes[event.node]
     launched = _moved(record, Trigger.LAUNCH, event.at, launch=record.launch + 1,
-                      seat=event.seat, config=event.config,
+                      seat=event.seat, config=event.config, forced=(), grown=(0.0, 0),
                       message=f"starting in place on {event.seat.host}")
     return _launched(_reseeded(state.with_node(launched)), event.node)
 
@@ -250,12 +343,13 @@ def _launched(state: ClusterState, name: str) -> ClusterState:
 
 def _reseeded(state: ClusterState) -> ClusterState:
     """A new generation of seeds when the addresses of the nodes have changed."""
-    addresses = tuple(sorted(
-        record.seat.transport_address for record in state.nodes.values()
-        if record.seat is not None and not record.retire))
+    seats = [record.seat for record in state.nodes.values()
+             if record.seat is not None and not record.retire and not state.is_sidecar(record)]
+    addresses = tuple(sorted(seat.transport_address for seat in seats))
     if addresses == state.seeds.addresses:
         return state
-    return replace(state, seeds=Seeds(addresses, state.seeds.generation + 1))
+    urls = tuple(sorted(f"http://{seat.http_address}" for seat in seats))
+    return replace(state, seeds=Seeds(addresses, state.seeds.generation + 1, urls))
 
 
 def _retire_intended(state: ClusterState, event: ev.RetireIntended) -> ClusterState:
@@ -271,11 +365,59 @@ def _retire_intended(state: ClusterState, event: ev.RetireIntended) -> ClusterSt
 
 
 def _leave_intended(state: ClusterState, event: ev.LeaveIntended) -> ClusterState:
-    return state.with_node(replace(state.nodes[event.node], leaving=event.why))
+    record = state.nodes[event.node]
+    state = state.with_node(replace(record, leaving=event.why, moving=event.moving,
+                                    elsewhere=event.elsewhere, forced=(), recycle=0))
+    if event.automatic:
+        recent = tuple(at for at in state.replaced_at if event.at - at < 3600)
+        state = replace(state, replaced_at=(*recent, event.at))
+    by_change = event.moving and not event.elsewhere
+    return _as_canary(state, event.node) if by_change else state
+
+
+def _drain_intended(state: ClusterState, event: ev.DrainIntended) -> ClusterState:
+    return state.with_node(replace(state.nodes[event.node], draining=True,
+                                   drain_shards=event.shards, drain_mb=event.store_mb))
 
 
 def _stay_intended(state: ClusterState, event: ev.StayIntended) -> ClusterState:
-    return state.with_node(replace(state.nodes[event.node], leaving=""))
+    return state.with_node(replace(
+        state.nodes[event.node], leaving="", moving=False, elsewhere=False, draining=False,
+        drain_shards=0, drain_mb=0, forced=()))
+
+
+def _as_canary(state: ClusterState, node: str) -> ClusterState:
+    """The first node that a change of this revision touches is its canary."""
+    if state.spec.change.strategy != "canary" or state.approved >= state.revision or state.canary:
+        return state
+    return replace(state, canary=Canary(state.revision, node))
+
+
+def _grow_intended(state: ClusterState, event: ev.GrowIntended) -> ClusterState:
+    record = state.nodes[event.node]
+    others = tuple(item for item in record.operations if not item.endswith(".grow"))
+    state = state.with_node(replace(record, growing=(event.cpus, event.mem_mb),
+                                    operations=(*others, event.operation)))
+    return _asked_for(state, ev.AskedFor(event.at, f"grow {event.node}"))
+
+
+def _grown_seen(state: ClusterState, event: ev.GrownSeen) -> ClusterState:
+    record = state.nodes[event.node]
+    left = tuple(item for item in record.operations if not item.endswith(".grow"))
+    return state.with_node(replace(record, grown=(event.cpus, event.mem_mb), growing=(0.0, 0),
+                                   operations=left))
+
+
+def _revision_settled(state: ClusterState, event: ev.RevisionSettled) -> ClusterState:
+    return replace(state, settled=(state.revision, state.spec))
+
+
+def _delays_raised(state: ClusterState, event: ev.DelaysRaised) -> ClusterState:
+    return replace(state, raised_delays=event.raised)
+
+
+def _live_keys_settled(state: ClusterState, event: ev.LiveKeysSettled) -> ClusterState:
+    return replace(state, live_keys=event.keys)
 
 
 def _exclusions_settled(state: ClusterState, event: ev.ExclusionsSettled) -> ClusterState:
@@ -288,7 +430,8 @@ def _votes_excluded(state: ClusterState, event: ev.VotesExcluded) -> ClusterStat
 
 def _recycle_chosen(state: ClusterState, event: ev.RecycleChosen) -> ClusterState:
     record = state.nodes[event.node]
-    return state.with_node(replace(record, recycle=record.launch))
+    state = state.with_node(replace(record, recycle=record.launch, forced=(), failures=0))
+    return _as_canary(state, event.node) if not record.held else state
 
 
 def _recycle_intended(state: ClusterState, event: ev.RecycleIntended) -> ClusterState:
@@ -371,7 +514,17 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.SendFailed: _send_failed,
     ev.SeedsWritten: _seeds_written, ev.EsObserved: _es_observed, ev.EsActed: _es_acted,
     ev.SpecAccepted: _spec_accepted, ev.DeleteAccepted: _delete_accepted,
-    ev.Paused: _paused, ev.RestartAsked: _restart_asked,
+    ev.Paused: _paused, ev.RestartAsked: _restart_asked, ev.ChangeApproved: _change_approved,
+    ev.ReplaceAsked: _replace_asked, ev.KeepAsked: _keep_asked, ev.NodeHeld: _node_held,
+    ev.GateForced: _gate_forced, ev.StepRestarted: _step_restarted,
+    ev.SecretsChanged: _secrets_changed, ev.RemoteSeen: _remote_seen,
+    ev.SwitchSet: switches.set_, ev.SwitchBack: switches.back,
+    ev.SwitchIntended: switches.intended, ev.SwitchRestored: switches.restored,
+    ev.ErrandAsked: errands.asked, ev.ErrandBegun: errands.begun,
+    ev.ErrandProgress: errands.progressed,
+    ev.DrainIntended: _drain_intended, ev.GrowIntended: _grow_intended,
+    ev.GrownSeen: _grown_seen, ev.RevisionSettled: _revision_settled,
+    ev.DelaysRaised: _delays_raised, ev.LiveKeysSettled: _live_keys_settled,
     ev.LeaveIntended: _leave_intended, ev.StayIntended: _stay_intended,
     ev.ExclusionsSettled: _exclusions_settled, ev.VotesExcluded: _votes_excluded,
     ev.RecycleChosen: _recycle_chosen, ev.RecycleIntended: _recycle_intended,

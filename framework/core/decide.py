@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import errands, live, switches
 from . import events as ev
+from .config import misplaced, outdated
 from .draft import AgentAnswer, Draft
 from .facts import ALIVE, IN_FLIGHT, ClusterState, NodeState
 from .gates import (
@@ -20,6 +22,7 @@ from .offers.answer import answer_offers, needs
 from .operations import (
     Kill,
     Operation,
+    PutSettings,
     PutTemplate,
     Reconcile,
     Revive,
@@ -37,6 +40,7 @@ S = NodeState
 KILL_AGAIN_S = 15.0
 SEEDS_AGAIN_S = 15.0
 ES_ACTION_AGAIN_S = 10.0
+REFUSED_AGAIN_S = 60.0          # what Elasticsearch has refused
 SILENT_S = 20.0                 # an ACCEPT without an outcome: ask Mesos about its task
 RECONCILE_ALL_S = 900.0
 RECONCILE_MAX_S = 60.0
@@ -71,6 +75,11 @@ def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision
     if state.link.connected:
         _kill(draft)
     _tend_elasticsearch(draft)
+    if not draft.state.deleting:
+        _tend_live_settings(draft)
+        switches.tend(draft)
+        errands.run(draft)
+        _settle(draft)
     if state.link.connected:        # offers do not outlive a connection: nothing to answer
         answer_offers(draft, offers)
     _finish_releases(draft)
@@ -186,6 +195,36 @@ def _tend_elasticsearch(draft: Draft) -> None:
             f"minimum_master_nodes {wanted}", now, ES_ACTION_AGAIN_S):
         draft.do(SetMinimumMasterNodes(
             (ev.AskedFor(now, f"minimum_master_nodes {wanted}"),), wanted))
+
+
+def _tend_live_settings(draft: Draft) -> None:
+    """Settings that need no restart; what Elasticsearch refuses is not repeated at once."""
+    state, now = draft.state, draft.now
+    if state.paused or state.es is None or not view_is_fresh(state, now):
+        return
+    changes = live.changes(state)
+    if not changes:
+        if state.live_keys != live.settled_keys(state):
+            draft.note(ev.LiveKeysSettled(now, live.settled_keys(state)))
+        return
+    what = f"live settings {sorted(changes.items(), key=str)}"
+    patience_s = REFUSED_AGAIN_S if "PutSettings" in state.refused else ES_ACTION_AGAIN_S
+    if not state.asked.lately(what, now, patience_s):
+        draft.do(PutSettings(live.intents(state, now, what), tuple(sorted(changes.items()))))
+    draft.wake(now + patience_s)
+
+
+def _settle(draft: Draft) -> None:
+    """Note when a revision is in force on every node: what a failing change goes back to."""
+    state = draft.state
+    if state.settled is not None and state.settled[0] == state.revision:
+        return
+    wanted = wanted_nodes(state)
+    if state.nodes.keys() == wanted.keys() and all(
+            state.is_ready(record) and not outdated(state, record)
+            and not misplaced(state, record) and not record.leaving
+            for record in state.nodes.values()):
+        draft.note(ev.RevisionSettled(draft.now))
 
 
 def _finish_releases(draft: Draft) -> None:

@@ -51,6 +51,7 @@ class NodeFacts:
     serving: bool = False
     reason: str = ""
     log_tail: tuple[str, ...] = ()
+    paused: bool = False                # prepared, and not started: debugging
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,25 @@ class EsActed(Event):
     action: str
     ok: bool
     message: str = ""
+    subject: str = ""                   # which of its kind: an errand's id, a switch
+    refused: bool = False               # Elasticsearch has said no; trying again will not help
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandProgress(Event):
+    """How far an errand is."""
+
+    errand: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSeen(Event):
+    """Where the nodes of another cluster of this service are."""
+
+    cluster: str
+    addresses: tuple[str, ...]
 
 
 # --------------------------------------------------------------- from people
@@ -117,6 +137,7 @@ class SpecAccepted(Event):
     revision: int
     spec: ClusterSpec
     override: str = ""                  # a change rule that was overridden for it
+    why: str = ""                       # when nobody asked for it: what it mends
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,83 @@ class Paused(Event):
     """No further step of a change is to begin, or it may go on."""
 
     paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeApproved(Event):
+    """People have looked at the canary of a revision: the others may follow."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceAsked(Event):
+    """People want another node elsewhere in place of this one: its volume is to be destroyed."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAsked(Event):
+    """People take a replacement back."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHeld(Event):
+    """People want Elasticsearch on a node stopped for debugging, or started again."""
+
+    node: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GateForced(Event):
+    """People go past a gate with a node, this once."""
+
+    node: str
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRestarted(Event):
+    """People want a node's step begun anew: no back-off, and no waiting for one that hangs."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchSet(Event):
+    """People want a setting of the cluster for a while."""
+
+    switch: str
+    value: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchBack(Event):
+    """A switch is to go back: people say so, or its time is over."""
+
+    switch: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandAsked(Event):
+    """People want something done once."""
+
+    errand: str
+    kind: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsChanged(Event):
+    """Secure settings were stored, or taken out; their values are kept apart."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +291,18 @@ class LeaveIntended(Event):
 
     node: str
     why: str
+    moving: bool = False                # another node takes its place,
+    elsewhere: bool = False             # on another host
+    automatic: bool = False             # nobody asked: it counts against the hourly rate
+
+
+@dataclass(frozen=True, slots=True)
+class DrainIntended(Event):
+    """The node is to get no shard any more; what it holds now is where its progress starts."""
+
+    node: str
+    shards: int = 0
+    store_mb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +345,66 @@ class RecycleDone(Event):
     """The node is back as a member."""
 
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrowIntended(Event):
+    """RESERVE of more for a node's next start is about to be sent."""
+
+    node: str
+    cpus: float
+    mem_mb: int
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrownSeen(Event):
+    """So much is reserved for a node beyond what it runs with."""
+
+    node: str
+    cpus: float
+    mem_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionSettled(Event):
+    """The wanted revision is in force on every node."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelaysRaised(Event):
+    """The time-out for missing nodes is about to be raised, or is as it was before."""
+
+    raised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKeysSettled(Event):
+    """The settings that are, or may be, set by us in the running cluster."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchIntended(Event):
+    """A switch is about to be set; this is what was set before."""
+
+    switch: str
+    before: Layered
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRestored(Event):
+    """A switch is as it was before."""
+
+    switch: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandBegun(Event):
+    """An errand is about to be run."""
+
+    errand: str
 
 
 @dataclass(frozen=True, slots=True)

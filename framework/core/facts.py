@@ -95,9 +95,18 @@ class NodeRecord:
     seat: Seat | None = None
     seat_confirmed: bool = False       # the reservation and the volume are known to exist
     leaving: str = ""                  # why it is to go once it is drained; it may still stay
+    moving: bool = False               # another node takes its place; beside leaving
+    elsewhere: bool = False            # that other node is to be on another host
+    draining: bool = False             # to be under an allocation exclusion of ours
+    drain_shards: int = 0              # what it held when its drain began
+    drain_mb: int = 0
     retire: bool = False               # it is to go, with its volume: an explicit decommission
     config: str = ""                   # fingerprint of what it was started with
     recycle: int = 0                   # the launch that a restart of ours is to replace; 0: none
+    held: bool = False                 # people want Elasticsearch not started: debugging
+    forced: tuple[str, ...] = ()       # gates that people go past with it
+    growing: tuple[float, int] = (0.0, 0)      # cpus, mem_mb: asked to be reserved beyond the seat
+    grown: tuple[float, int] = (0.0, 0)        # reserved beyond the seat, for its next start
     operations: tuple[str, ...] = ()   # ids of operations whose outcome we wait for
     es_node_id: str | None = None
     pid: int | None = None
@@ -120,6 +129,7 @@ class Seeds:
 
     addresses: tuple[str, ...] = ()
     generation: int = 0
+    http_urls: tuple[str, ...] = ()     # of the same nodes, for sidecars
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +178,7 @@ class EsNode:
     shards: int | None = None
     heap_used_percent: float | None = None
     disk_used_percent: float | None = None
+    disk_total_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +217,18 @@ class EsView:
     allocation_settings: Layered = (None, None)        # cluster.routing.allocation.enable
     exclude_settings: Layered = (None, None)           # ...allocation.exclude._name
     voting_exclusions: tuple[str, ...] = ()
+    # Of a full look only. A shard's id is index[number].
+    copies: Mapping[str, frozenset[str]] | None = None     # active copies by node name
+    incomplete: frozenset[str] = frozenset()   # shards with a copy unassigned or being built
+    lone: frozenset[str] = frozenset()         # shards with one active copy
+    delayed_indices: int = 0                   # with our raised time-out for missing nodes
+    transient: Mapping[str, str] = field(default_factory=dict)     # settings, flat, as text
+    persistent: Mapping[str, str] = field(default_factory=dict)
+    known_settings: frozenset[str] | None = None   # asked for when a spec brings new ones
+
+    def setting(self, key: str) -> Layered:
+        """(transient, persistent) value of a setting of the cluster."""
+        return self.transient.get(key), self.persistent.get(key)
 
     @property
     def allocation(self) -> str:
@@ -239,6 +262,48 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """A setting of the cluster that people have set for a while."""
+
+    value: str
+    before: Layered | None              # what to go back to; None: not set yet
+    set_at: float
+    until: float | None = None          # goes back by itself then
+    restoring: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something that people have done once: flush, clear_cache, force_merge, reroute_retry."""
+
+    id: str
+    kind: str
+    parameters: tuple[tuple[str, str], ...]
+    asked_at: float
+    status: str = "waiting"             # running, done, failed
+    ended_at: float | None = None
+    done: int = 0                       # of total indices
+    total: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """That a secure setting is there; its value is never among the facts."""
+
+    version: int
+    set_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The first node of a change whose others wait for people."""
+
+    revision: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Things asked of Elasticsearch or executors whose effect has not been seen yet."""
 
@@ -265,6 +330,17 @@ class ClusterState:
     excluded_votes: tuple[str, ...] = ()
     held_allocation: Layered | None = None     # what was set before a restart of ours held it
     paused: bool = False                # people want no further step of a change
+    # The last revision that was in force on every node, and its spec.
+    settled: tuple[int, ClusterSpec] | None = None
+    setback: str = ""                   # why the last change went back by itself
+    canary: Canary | None = None
+    approved: int = 0                   # the revision whose canary people have approved
+    switches: Mapping[str, Switch] = field(default_factory=lambda: MappingProxyType({}))
+    errands: tuple[Errand, ...] = ()    # the newest last
+    secrets: Mapping[str, Secret] = field(default_factory=lambda: MappingProxyType({}))
+    live_keys: tuple[str, ...] = ()     # settings that we have set in the running cluster
+    raised_delays: bool = False         # the time-out for missing nodes is, or may be, raised
+    replaced_at: tuple[float, ...] = ()     # automatic replacements of the last hour
     deleting: bool = False
     removed: bool = False               # the framework is torn down: nothing is left to do
 
@@ -272,6 +348,11 @@ class ClusterState:
     es: EsView | None = None
     asked: Asked = Asked()
     flushed_at: float = 0.0
+    delays_raised_at: float = 0.0
+    errands_sent: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)    # by Elasticsearch: what -> why
+    # Transport addresses of other clusters of the service; a name that is missing is unknown.
+    remotes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_node(self, record: NodeRecord) -> ClusterState:
         """The state with one node replaced or added."""
@@ -306,10 +387,21 @@ class ClusterState:
         """Whether a node is eligible, or belongs to a group that the spec has no more."""
         return self.is_master(record) or self.group_of(record) is None
 
+    def is_data(self, record: NodeRecord) -> bool:
+        """Whether a node holds shards."""
+        group = self.group_of(record)
+        return group is not None and "data" in group.roles
+
+    def is_sidecar(self, record: NodeRecord) -> bool:
+        """Whether it runs something else than Elasticsearch."""
+        group = self.group_of(record)
+        return group is not None and group.is_sidecar
+
     def is_ready(self, record: NodeRecord) -> bool:
         """Running, and a member by the cluster's own list: an open port is not membership."""
-        return (record.state is NodeState.RUNNING and self.es is not None
-                and self.es.lists(record))
+        if record.state is not NodeState.RUNNING:
+            return False
+        return self.is_sidecar(record) or (self.es is not None and self.es.lists(record))
 
     def reservation_labels(self, record: NodeRecord) -> tuple[tuple[str, str], ...]:
         """The labels on all resources of a node."""

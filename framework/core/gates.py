@@ -7,15 +7,18 @@ nodes"); docs/operations.md has a runbook for each name.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import TypeVar
 
-from .facts import ClusterState, NodeRecord, NodeState
+from . import config
+from .facts import ClusterState, EsView, NodeRecord, NodeState
 
 T = TypeVar("T")
 ES_VIEW_MAX_AGE_S = 30.0
+DISK_SHARE = 0.85                   # Elasticsearch's low watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,13 @@ class Answer:
     ok: bool
     reason: str = ""
 
+
+# Gates that people may go past with one node, by name, on record. Never those that keep two tasks
+# off one volume, the quorum together, or the last copy of a shard.
+FORCIBLE = frozenset({
+    "retry_backoff", "masters_before_data", "change_budget", "cluster_green", "nothing_moves",
+    "canary_approved", "successor_ready", "drain_can_end", "copies_rebuilt", "not_paused",
+    "no_switch_in_the_way"})
 
 Gate = Callable[[ClusterState, NodeRecord, float], Answer]
 
@@ -65,16 +75,24 @@ def view_is_fresh(state: ClusterState, now: float) -> bool:
 
 
 def founding(state: ClusterState, record: NodeRecord) -> bool:
-    """Whether a node is one of the first, which all start together."""
-    return record.name in founders(state)
+    """Whether a node is one of the first, which all start together.
+
+    A later node may get the name of a first one that is gone; it is growth like any other.
+    """
+    return record.name in founders(state) and record.name not in state.gone
 
 
 @once
 def unready(state: ClusterState) -> frozenset[str]:
-    """Nodes that are to stay, have been placed, and are no members."""
+    """Nodes of Elasticsearch that are to stay, have been placed, and are no members."""
     return frozenset(record.name for record in state.nodes.values()
                      if not record.retire and record.state is not NodeState.PLANNED
-                     and not state.is_ready(record))
+                     and not state.is_ready(record) and not state.is_sidecar(record))
+
+
+def lost(state: ClusterState, record: NodeRecord) -> bool:
+    """Whether a node is no member and another takes its place: nobody waits for it."""
+    return record.moving and not state.is_ready(record)
 
 
 @once
@@ -82,7 +100,7 @@ def unready_masters(state: ClusterState) -> frozenset[str]:
     """Masters that are to stay and are no members, placed or not."""
     return frozenset(record.name for record in state.nodes.values()
                      if state.is_master(record) and not record.retire
-                     and not state.is_ready(record))
+                     and not state.is_ready(record) and not lost(state, record))
 
 
 @once
@@ -90,8 +108,7 @@ def standing_masters(state: ClusterState) -> list[NodeRecord]:
     """Master-eligible nodes that count for the quorum: started at least once, and to stay."""
     return [record for record in state.nodes.values()
             if state.is_master(record) and not record.retire
-            and (record.state is not NodeState.PLANNED
-                 or record.name in state.bootstrap.masters)]
+            and (record.state is not NodeState.PLANNED or founding(state, record))]
 
 
 def connected_to_mesos(state: ClusterState, record: NodeRecord, now: float) -> Answer:
@@ -134,7 +151,8 @@ def one_master_at_a_time(state: ClusterState, record: NodeRecord, now: float) ->
     if not state.is_master(record):
         return Answer("one_master_at_a_time", True)
     waiting = sorted(other.name for other in standing_masters(state)
-                     if other.name != record.name and not state.is_ready(other))
+                     if other.name != record.name and not state.is_ready(other)
+                     and not lost(state, other))
     return Answer("one_master_at_a_time", not waiting,
                   f"waiting for {', '.join(waiting)} to be a member")
 
@@ -210,7 +228,8 @@ def masters_are_ready(state: ClusterState, record: NodeRecord, now: float) -> An
     if not state.was_master(record):
         return Answer("masters_are_ready", True)
     missing = sorted(other.name for other in standing_masters(state)
-                     if other.name != record.name and not state.is_ready(other))
+                     if other.name != record.name and not state.is_ready(other)
+                     and not lost(state, other))
     return Answer("masters_are_ready", not missing, f"{', '.join(missing)} is no member")
 
 
@@ -232,15 +251,151 @@ def votes_excluded(state: ClusterState, record: NodeRecord, now: float) -> Answe
     return Answer("votes_excluded", there, "it is still in the voting configuration")
 
 
+def extra_nodes_allowed(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Beyond the wanted number, only so many nodes as the change budget says."""
+    group = state.group_of(record)
+    if group is None:
+        return Answer("extra_nodes_allowed", True)
+    limit = group.count + state.spec.change.max_extra
+    there = seated(state).get(group.name, 0)
+    return Answer("extra_nodes_allowed", there < limit,
+                  f"{there} nodes of {group.name} are there, at most {limit} may be")
+
+
+@once
+def seated(state: ClusterState) -> Mapping[str, int]:
+    """How many nodes of each group have a seat, without those that are lost."""
+    return Counter(record.group for record in state.nodes.values()
+                   if record.state is not NodeState.PLANNED and not lost(state, record))
+
+
+def successor_ready(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """The node that takes its place comes first, unless no extra node is allowed."""
+    if not record.moving or not state.spec.change.max_extra:
+        return Answer("successor_ready", True)
+    waiting = sorted(other.name for other in state.nodes.values()
+                     if other.group == record.group and not other.leaving and not other.retire
+                     and not state.is_ready(other))
+    group = state.group_of(record)
+    there = sum(other.group == record.group and not other.leaving and not other.retire
+                for other in state.nodes.values())
+    missing = group is not None and there < group.count
+    return Answer("successor_ready", not waiting and not missing,
+                  f"waiting for {', '.join(waiting) or 'another node'} to take its place")
+
+
+def drain_can_end(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Foresee a drain that would never end: too few nodes, too little disk, allocation off."""
+    load = (state.es.loads or {}).get(record.name) if state.es is not None else None
+    if state.es is None or load is None or not load.shards:
+        return Answer("drain_can_end", True)
+    why = _why_no_drain(state, state.es)
+    return Answer("drain_can_end", not why, why)
+
+
+@once
+def staying_data_nodes(state: ClusterState) -> list[NodeRecord]:
+    """Data nodes that are members and may get shards."""
+    return [record for record in state.nodes.values() if state.is_data(record)
+            and not record.draining and not record.retire and state.is_ready(record)]
+
+
+def _why_no_drain(state: ClusterState, seen: EsView) -> str:
+    staying = staying_data_nodes(state)
+    copies = (seen.max_replicas or 0) + 1
+    if len(staying) < copies:
+        return (f"an index has {copies} copies of each shard, but only {len(staying)} data nodes "
+                "stay: lower its replicas, or let the node stay")
+    if seen.allocation != "all" and state.held_allocation is None:
+        return (f"cluster.routing.allocation.enable is {seen.allocation}: no shard may move; "
+                "set it to all")
+    sizes = [(node.disk_total_mb, node.disk_used_percent) for node in (
+        seen.nodes[item.name] for item in staying)]
+    if all(total is not None and used is not None for total, used in sizes):
+        room_mb = sum(max((DISK_SHARE - (used or 0) / 100) * (total or 0), 0)
+                      for total, used in sizes)
+        needed_mb = sum(load.store_mb for name, load in (seen.loads or {}).items()
+                        if name in state.nodes and state.nodes[name].draining)
+        if needed_mb > room_mb:
+            return (f"{needed_mb} MB have to move, the nodes that stay have room for "
+                    f"{room_mb:.0f} MB below the watermark")
+    return ""
+
+
+def copies_rebuilt(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """A node that is no member cannot be drained: its copies must have been built elsewhere."""
+    if state.is_ready(record):
+        return Answer("copies_rebuilt", True)
+    green = state.es is not None and state.es.health == "green"
+    return Answer("copies_rebuilt", green, "it is no member, and copies of its shards are not "
+                  "complete elsewhere yet")
+
+
 def not_paused(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """People have paused the change."""
     return Answer("not_paused", not state.paused, "the change is paused")
 
 
-def one_node_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
-    """All other nodes must be members."""
-    missing = sorted(unready(state) - {record.name})
-    return Answer("one_node_at_a_time", not missing, f"waiting for {', '.join(missing)}")
+def canary_approved(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """With the strategy canary, people look at the first node before the others follow."""
+    canary = state.canary
+    holds = (canary is not None and canary.node != record.name
+             and canary.revision == state.revision > state.approved)
+    return Answer("canary_approved", not holds, f"{canary.node if canary else ''} has revision "
+                  f"{state.revision}: look at it, then let the change go on")
+
+
+@once
+def turning(state: ClusterState) -> frozenset[str]:
+    """Nodes that are being restarted by us."""
+    return frozenset(record.name for record in state.nodes.values() if record.recycle)
+
+
+def change_budget(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """At most so many nodes are down at once: one, but for the strategy parallel."""
+    change = state.spec.change
+    budget = change.max_down if change.strategy == "parallel" else 1
+    away = sorted((unready(state) | turning(state)) - {record.name})
+    return Answer("change_budget", len(away) < budget,
+                  f"waiting for {', '.join(away)}: at most {budget} may be down at once")
+
+
+def one_master_restarts_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Whatever the strategy, never two masters at once."""
+    if not state.is_master(record):
+        return Answer("one_master_restarts_at_a_time", True)
+    away = sorted(name for name in (unready(state) | turning(state)) - {record.name}
+                  if state.is_master(state.nodes[name]))
+    return Answer("one_master_restarts_at_a_time", not away, f"waiting for {', '.join(away)}")
+
+
+def shares_no_shard(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Never two nodes at once that hold copies of one shard."""
+    others = turning(state) - {record.name}
+    if not others:
+        return Answer("shares_no_shard", True)
+    copies = state.es.copies if state.es is not None else None
+    if copies is None:
+        return Answer("shares_no_shard", False, "its shards have not been looked at yet")
+    mine = copies.get(record.name, frozenset())
+    for name in sorted(others):
+        shared = mine & copies.get(name, frozenset())
+        if shared:
+            return Answer("shares_no_shard", False,
+                          f"{name}, which is being restarted, holds a copy of {min(shared)} too")
+    return Answer("shares_no_shard", True)
+
+
+def no_last_copy(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """While copies are missing, a node that holds the last one of a shard stays."""
+    seen = state.es
+    if seen is None or seen.health == "green":
+        return Answer("no_last_copy", True)     # what has no replica then is meant to have none
+    if seen.copies is None:
+        return Answer("no_last_copy", False, "its shards have not been looked at yet")
+    last = seen.copies.get(record.name, frozenset()) & seen.lone & seen.incomplete
+    return Answer("no_last_copy", not last,
+                  f"it holds the last copy of {min(last, default='')}")
 
 
 @once
@@ -266,29 +421,83 @@ def nothing_moves(state: ClusterState, record: NodeRecord, now: float) -> Answer
     return Answer("nothing_moves", not moving, f"{moving} shards are moving or being built")
 
 
+def no_switch_in_the_way(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """With allocation switched off by people, copies would not come back after a restart."""
+    return Answer("no_switch_in_the_way", "allocation" not in state.switches,
+                  "people have switched allocation; it goes back first")
+
+
+def room_reserved(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """What a larger node needs beyond its seat is reserved before it stops."""
+    cpus, mem_mb = config.lacking(state, record)
+    host = record.seat.host if record.seat is not None else "its agent"
+    return Answer("room_reserved", not cpus and not mem_mb,
+                  f"{host} has not offered cpus {cpus:g}, mem {mem_mb} MB more yet; if it has no "
+                  "room, replace the node to move it")
+
+
+def one_sidecar_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """The other sidecars of the group must run."""
+    away = sorted(other.name for other in state.nodes.values()
+                  if other.group == record.group and other.name != record.name
+                  and not other.retire and (other.recycle or not state.is_ready(other)))
+    return Answer("one_sidecar_at_a_time", not away, f"waiting for {', '.join(away)}")
+
+
 ALWAYS: tuple[Gate, ...] = (connected_to_mesos, tasks_reconciled, retry_backoff)
-GROWTH: tuple[Gate, ...] = (cluster_formed, es_view_fresh, one_master_at_a_time, quorum_raised,
-                            masters_before_data)
+GROWTH: tuple[Gate, ...] = (cluster_formed, es_view_fresh, extra_nodes_allowed,
+                            one_master_at_a_time, quorum_raised, masters_before_data)
 START_GATES = ALWAYS + GROWTH
 
 
 STOP_GATES: tuple[Gate, ...] = (
-    connected_to_mesos, not_paused, es_view_fresh, no_primary_missing,
-    one_master_leaves_at_a_time, drained, masters_are_ready, quorum_kept, votes_excluded)
+    connected_to_mesos, not_paused, es_view_fresh, no_primary_missing, successor_ready,
+    one_master_leaves_at_a_time, drain_can_end, drained, copies_rebuilt, masters_are_ready,
+    quorum_kept, votes_excluded)
 RESTART_GATES: tuple[Gate, ...] = (
-    connected_to_mesos, not_paused, es_view_fresh, one_node_at_a_time, cluster_green,
+    connected_to_mesos, not_paused, canary_approved, room_reserved, es_view_fresh, change_budget,
+    one_master_restarts_at_a_time, shares_no_shard, no_switch_in_the_way, cluster_green,
+    no_last_copy, nothing_moves)
+# A node that is no member may be restarted whatever the cluster is like.
+MENDING_GATES = RESTART_GATES[:2]
+# Before another node takes a healthy one's place because the spec wants it.
+MOVE_GATES: tuple[Gate, ...] = (
+    connected_to_mesos, not_paused, canary_approved, es_view_fresh, change_budget, cluster_green,
     nothing_moves)
+SIDECAR_START_GATES = (*ALWAYS, cluster_formed)
+SIDECAR_STOP_GATES = (connected_to_mesos, not_paused)
+SIDECAR_RESTART_GATES = (connected_to_mesos, not_paused, room_reserved, one_sidecar_at_a_time)
+
+
+def _ask(gates: Sequence[Gate], state: ClusterState, record: NodeRecord,
+         now: float) -> list[Answer]:
+    """All answers; a gate that people go past with this node says so."""
+    found = []
+    for gate in gates:
+        answer = gate(state, record, now)
+        if not answer.ok and answer.name in record.forced and answer.name in FORCIBLE:
+            answer = Answer(answer.name, True, f"forced: {answer.reason}")
+        found.append(answer)
+    return found
 
 
 def stop_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
     """What must hold before a leaving node is stopped and its volume destroyed."""
-    return [gate(state, record, now) for gate in STOP_GATES]
+    gates = SIDECAR_STOP_GATES if state.is_sidecar(record) else STOP_GATES
+    return _ask(gates, state, record, now)
 
 
 def restart_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
     """What must hold before a node is restarted; one that is no member may always go."""
-    gates = RESTART_GATES if state.is_ready(record) else RESTART_GATES[:2]
-    return [gate(state, record, now) for gate in gates]
+    gates = RESTART_GATES if state.is_ready(record) else MENDING_GATES
+    if state.is_sidecar(record):
+        gates = SIDECAR_RESTART_GATES
+    return _ask(gates, state, record, now)
+
+
+def move_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
+    """What must hold before another node is to take this one's place, as the spec wants it."""
+    return _ask(MOVE_GATES, state, record, now)
 
 
 def start_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
@@ -298,7 +507,10 @@ def start_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Ans
     broken cluster could never be mended.
     """
     mended = record.state is not NodeState.PLANNED or founding(state, record)
-    return [gate(state, record, now) for gate in (ALWAYS if mended else START_GATES)]
+    gates = ALWAYS if mended else START_GATES
+    if state.is_sidecar(record):
+        gates = SIDECAR_START_GATES
+    return _ask(gates, state, record, now)
 
 
 def held_by(answers: list[Answer]) -> Answer | None:

@@ -42,7 +42,8 @@ def host_limit(state: ClusterState) -> Iterator[str]:
     on_host: dict[str, list[int]] = {}
     for record in state.nodes.values():
         group = state.group_of(record)
-        if record.seat is not None and group is not None and not record.retire:
+        counts = group is not None and not group.is_sidecar and not record.retire
+        if record.seat is not None and group is not None and counts:
             on_host.setdefault(record.seat.host, []).append(state.spec.max_per_host(group))
     for host, limits in on_host.items():
         if len(limits) > max(limits):

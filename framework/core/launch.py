@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from . import live
 from .facts import ClusterState, NodeRecord
 from .gates import quorum, standing_masters
 from .operations import Launch, LaunchPayload
@@ -31,14 +32,14 @@ def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> Launch
     formed = state.bootstrap.cluster_uuid is not None
     founders = () if formed or record.name not in state.bootstrap.masters else (
         state.bootstrap.masters)
-    settings = {**spec.settings, **group.settings}
+    settings = {} if group.is_sidecar else {**live.static(spec.settings), **group.settings}
     return LaunchPayload(
         cluster=spec.name, tenant=spec.tenant, node=record.name, incarnation=record.incarnation,
         launch=record.launch, version=spec.version,
         url=distribution.url if distribution else None,
         sha256=distribution.sha256 if distribution else None,
-        roles=group.roles, heap_mb=group.heap_mb,
-        jvm_options=(*spec.jvm_options, *group.jvm_options),
+        roles=group.roles, heap_mb=0 if group.is_sidecar else heap_mb(group, record),
+        jvm_options=() if group.is_sidecar else (*spec.jvm_options, *group.jvm_options),
         settings=tuple(sorted(settings.items())),
         # The executor refuses one attribute said twice; what the spec says goes first.
         attributes=tuple(item for item in seat.attributes
@@ -50,7 +51,23 @@ def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> Launch
         minimum_master_nodes=_minimum_master_nodes(state, record) if spec.major <= 6 else 0,
         expected_data_nodes=spec.data_nodes,
         recover_after_data_nodes=quorum(spec.data_nodes),
-        stop_timeout_s=STOP_TIMEOUT_S)
+        stop_timeout_s=STOP_TIMEOUT_S,
+        plugins=() if group.is_sidecar else spec.plugins,
+        files=() if group.is_sidecar else spec.files_of(group),
+        secrets=() if group.is_sidecar else tuple(sorted(state.secrets)),
+        paused=record.held, sidecar=group if group.is_sidecar else None)
+
+
+def heap_mb(group: NodeGroup, record: NodeRecord) -> int:
+    """The heap of a node, within the memory that it really has.
+
+    A node that fails before more is reserved for it starts again in its old size.
+    """
+    assert record.seat is not None
+    mem_mb = record.seat.resources.mem_mb - EXECUTOR_MEM_MB
+    if mem_mb >= group.mem_mb or group.heap_mb < mem_mb * group.heap.percent // 100:
+        return group.heap_mb
+    return mem_mb * group.heap.percent // 100
 
 
 def _minimum_master_nodes(state: ClusterState, record: NodeRecord) -> int:

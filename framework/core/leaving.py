@@ -1,22 +1,31 @@
-"""Scale-in: a node leaves only when it is drained in the true sense and the quorum stays.
+"""Nodes that go: scale-in, and nodes whose place another takes; drained first, quorum kept.
 
-exclude -> drain -> (voting exclusion or lower quorum) -> retire: stop, destroy, unreserve -> clear
-the exclusions. Until it is retired, a node can stay after all: then its exclusion is cleared.
-Sources: Elasticsearch reference, "Cluster-level shard allocation filtering", "Adding and removing
-nodes"; what drained means is in ``gates.drained``.
+(another node first) -> exclude -> drain -> (voting exclusion or lower quorum) -> retire: stop,
+destroy, unreserve -> clear the exclusions. Until it is retired, a node can stay after all: then its
+exclusion is cleared. Sources: Elasticsearch reference, "Cluster-level shard allocation filtering",
+"Adding and removing nodes"; what drained means is in ``gates.drained``.
 """
 from __future__ import annotations
 
 from . import events as ev
+from .config import misplaced
 from .draft import Draft
-from .facts import ClusterState, NodeState
-from .gates import departing_masters, held_by, stop_gates, view_is_fresh
+from .facts import ClusterState, NodeRecord, NodeState
+from .gates import (
+    departing_masters,
+    held_by,
+    move_gates,
+    stop_gates,
+    successor_ready,
+    view_is_fresh,
+)
 from .operations import ClearVotingExclusions, ExcludeNodes, ExcludeVotes
 from .plan import wanted_nodes
 
 S = NodeState
 AGAIN_S = 10.0
 WHY = "scale-in"
+GONE = "gone"                       # how the reason of an automatic replacement begins
 
 
 def depart(draft: Draft) -> None:
@@ -26,6 +35,9 @@ def depart(draft: Draft) -> None:
     _mark(draft)
     if not view_is_fresh(draft.state, draft.now):
         return
+    _replace_lost(draft)
+    _move(draft)
+    _begin_drains(draft)
     _keep_exclusions(draft)
     _keep_votes(draft)
     for name in sorted(draft.state.nodes):
@@ -40,7 +52,9 @@ def _mark(draft: Draft) -> None:
     for name, record in list(draft.state.nodes.items()):
         if record.retire:
             continue
-        if name not in wanted and record.state is S.PLANNED:
+        if record.moving:
+            _stay_if_in_shape(draft, record)
+        elif name not in wanted and record.state is S.PLANNED:
             draft.note(ev.RetireIntended(draft.now, name, WHY))
         elif name not in wanted and not record.leaving:
             draft.note(ev.LeaveIntended(draft.now, name, WHY))
@@ -48,13 +62,84 @@ def _mark(draft: Draft) -> None:
             draft.note(ev.StayIntended(draft.now, name))
 
 
+def _stay_if_in_shape(draft: Draft, record: NodeRecord) -> None:
+    """A node stays after all when the spec wants it as it is, or when it is back in time."""
+    in_shape = not record.elsewhere and not misplaced(draft.state, record)
+    back = (record.leaving.startswith(GONE) and not record.draining
+            and draft.state.is_ready(record))
+    if in_shape or back:
+        draft.note(ev.StayIntended(draft.now, record.name))
+
+
+def _move(draft: Draft) -> None:
+    """Another node for one whose volume cannot be what is wanted, as many as the budget allows."""
+    moving = sum(record.moving for record in draft.state.nodes.values())
+    for record in moves(draft.state):
+        if moving >= max(draft.state.spec.change.max_extra, 1):
+            return
+        if held_by(move_gates(draft.state, record, draft.now)) is not None:
+            return
+        moving += 1
+        draft.note(ev.LeaveIntended(draft.now, record.name,
+                                    f"moves: {misplaced(draft.state, record)}", moving=True))
+
+
+def moves(state: ClusterState) -> list[NodeRecord]:
+    """Nodes whose place another is to take because of the spec, masters last."""
+    elected = state.es.master if state.es is not None else None
+    return sorted((record for record in state.nodes.values()
+                   if not record.leaving and not record.retire and misplaced(state, record)),
+                  key=lambda record: (state.is_master(record), record.name == elected,
+                                      number(record.name)))
+
+
+def number(name: str) -> int:
+    """The number in a node's name."""
+    return int(name.rpartition("-")[2])
+
+
+def _replace_lost(draft: Draft) -> None:
+    """By policy: another node for one that has been away for too long, at most so many an hour."""
+    policy, now = draft.state.spec.replacement, draft.now
+    if policy.after_s is None or draft.state.paused:
+        return
+    for record in sorted(draft.state.nodes.values(), key=lambda item: (item.since, item.name)):
+        away = record.state in (S.UNREACHABLE, S.DOWN)
+        if not away or record.leaving or record.retire or record.held:
+            continue
+        # One that keeps failing is not gone: its back-off does not count.
+        due = max(record.since, record.retry_at) + policy.after_s
+        recent = [at for at in draft.state.replaced_at if now - at < 3600]
+        if due > now:
+            draft.wake(due)
+        elif len(recent) < policy.per_hour:
+            draft.note(ev.LeaveIntended(now, record.name, f"{GONE} for over {policy.after_s} s",
+                                        moving=True, elsewhere=True, automatic=True))
+        else:
+            draft.wake(min(recent) + 3600)
+
+
+def _begin_drains(draft: Draft) -> None:
+    """What leaves gets no shards any more; one that moves only when its successor is there."""
+    state = draft.state
+    assert state.es is not None
+    for record in list(state.nodes.values()):
+        if not record.leaving or record.draining or state.is_sidecar(record):
+            continue
+        forced = "successor_ready" in record.forced
+        if forced or successor_ready(draft.state, record, draft.now).ok:
+            load = (state.es.loads or {}).get(record.name)
+            draft.note(ev.DrainIntended(draft.now, record.name, load.shards if load else 0,
+                                        load.store_mb if load else 0))
+
+
 def leaving_names(state: ClusterState) -> tuple[str, ...]:
     """Nodes that are to get no shard any more."""
-    return tuple(sorted(record.name for record in state.nodes.values() if record.leaving))
+    return tuple(sorted(record.name for record in state.nodes.values() if record.draining))
 
 
 def _keep_exclusions(draft: Draft) -> None:
-    """Ours are the leaving nodes and nothing else; the operator's own stay as they are."""
+    """Ours are the draining nodes and nothing else; the operator's own stay as they are."""
     state, now = draft.state, draft.now
     assert state.es is not None
     ours = leaving_names(state)
@@ -78,7 +163,8 @@ def _keep_votes(draft: Draft) -> None:
         return
     assert state.es is not None
     there = set(state.es.voting_exclusions)
-    missing = tuple(sorted({record.name for record in departing_masters(state)} - there))
+    missing = tuple(sorted({record.name for record in departing_masters(state)
+                            if record.draining} - there))
     # An exclusion stays until nothing of the node is left, or it stays after all.
     leaving = any(record.leaving for record in state.nodes.values())
     gone = there & set(state.excluded_votes) - set(leaving_names(state))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .events import Event
-from .facts import Layered, Seeds
+from .facts import Errand, Layered, Seeds
 from .resources import Resource
+from .spec import ConfigFile, NodeGroup, Plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class LaunchPayload:
     expected_data_nodes: int
     recover_after_data_nodes: int
     stop_timeout_s: int
+    plugins: tuple[Plugin, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
+    secrets: tuple[str, ...] = ()       # names of secure settings; values never come here
+    paused: bool = False
+    sidecar: NodeGroup | None = None    # runs its command instead of Elasticsearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,41 @@ class SetAllocation(Operation):
 @dataclass(frozen=True, slots=True)
 class Flush(Operation):
     """Flush all indices, so that copies recover without replaying operations."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSwitch(Operation):
+    """A setting of the cluster that people have set for a while, or what was before it."""
+
+    subject: str                        # the switch
+    key: str
+    value: str | None                   # None: restore
+    before: Layered
+
+
+@dataclass(frozen=True, slots=True)
+class PutSettings(Operation):
+    """Persistent settings of the running cluster; None takes one out."""
+
+    values: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseDelays(Operation):
+    """Wait longer for missing nodes, on every index that says nothing of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreDelays(Operation):
+    """Take our time-out for missing nodes out of every index."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunErrand(Operation):
+    """Something that people have done once."""
+
+    subject: str                        # the errand's id
+    errand: Errand
 
 
 @dataclass(frozen=True, slots=True)

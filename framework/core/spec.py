@@ -47,6 +47,9 @@ MIN_HEAP_MB = 128
 EXECUTOR_CPUS = 0.1             # what the executor itself takes, beside the node's task
 EXECUTOR_MEM_MB = 64
 MAX_SIZE_MB = 2**40             # an exabyte: any record can hold the number
+MAX_FILE_CHARS = 100_000
+MAX_FILES_BYTES = 200_000       # of all contents together: they go into each task
+OWN_FILES = ("elasticsearch.yml", "jvm.options", "elasticsearch.keystore", "unicast_hosts.txt")
 SUPPORTED_MAJORS = (6, 7, 8, 9)
 OLDEST_MINOR = {6: 8}           # of a major; the executor has no dialect for older ones
 # Set by the scheduler or the executor; a spec that names one of them would break the cluster.
@@ -110,12 +113,117 @@ class Placement(_Model):
         return value
 
 
+class Change(_Model):
+    """How a change goes through the cluster, and how much of it may be away meanwhile."""
+
+    strategy: Literal["serial", "parallel", "canary"] = Field(
+        "serial", description="one node after another; several that share no shard; or one, then "
+        "wait until people let it go on")
+    max_down: int = Field(1, ge=1, le=100, description="nodes down at once, with parallel")
+    max_extra: int = Field(1, ge=0, le=100, description="nodes beyond the wanted number while "
+                           "others are replaced; 0 drains first and starts the new one after")
+    on_failure: Literal["roll_back", "hold"] = Field(
+        "roll_back", description="when the first node does not start with the change")
+
+
+class Replacement(_Model):
+    """Whether a node that is gone is replaced elsewhere without being asked."""
+
+    after_s: int | None = Field(None, ge=60, le=30 * 86400, description="gone for so long; "
+                                "nothing: only people replace nodes")
+    per_hour: int = Field(1, ge=1, le=100, description="at most so many in an hour")
+
+
+Url = Annotated[str, Field(pattern=r"^(https?|file)://\S+$", max_length=2000)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Plugin(_Model):
+    """A plugin of Elasticsearch, installed on every node before it starts."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$", examples=["analysis-icu"])
+    url: Url | None = Field(None, description="a zip; nothing: the service's catalog, or else "
+                            "Elastic's own by name")
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Plugin:
+        if (self.url is None) is not (self.sha256 is None):
+            raise ValueError("url and sha256 go together: downloads are pinned by their hash")
+        return self
+
+
+class ConfigFile(_Model):
+    """A file in the node's configuration directory: a dictionary, synonyms, a script."""
+
+    path: str = Field(max_length=200, examples=["analysis/synonyms.txt"])
+    content: str | None = Field(None, max_length=MAX_FILE_CHARS)
+    url: Url | None = Field(None, description="where a larger file is")
+    sha256: Sha256 | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", value):
+            raise ValueError("a path inside the configuration directory, like "
+                             "analysis/synonyms.txt")
+        if value in OWN_FILES:
+            raise ValueError(f"{value} is written by the service itself")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ConfigFile:
+        if (self.content is None) is (self.url is None):
+            raise ValueError("either content, or url with sha256")
+        if (self.url is None) is not (self.sha256 is None):
+            raise ValueError("url and sha256 go together: downloads are pinned by their hash")
+        return self
+
+
+class Remote(_Model):
+    """Another cluster that this one may search."""
+
+    name: Name
+    cluster: Name | None = Field(None, description="a cluster of this service and tenant: its "
+                                 "nodes are followed")
+    seeds: tuple[Annotated[str, Field(pattern=r"^[^\s:/]+:[0-9]{1,5}$")], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Remote:
+        if (self.cluster is None) is (not self.seeds):
+            raise ValueError("either cluster, or seeds as host:port of its transport")
+        return self
+
+
+class Uri(_Model):
+    """What a sidecar's sandbox gets before its command runs."""
+
+    url: Url
+    sha256: Sha256 | None = None
+    extract: bool = Field(True, description="unpack zip and tar archives")
+    executable: bool = False
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Uri:
+        if self.sha256 is None and not self.url.startswith("file://"):
+            raise ValueError("sha256 is needed: downloads are pinned by their hash")
+        return self
+
+
 class NodeGroup(_Model):
     """Nodes that are alike."""
 
     name: Name
+    kind: Literal["elasticsearch", "sidecar"] = Field(
+        "elasticsearch", description="sidecar: a process next to the cluster, such as kibana")
     count: int = Field(ge=0, le=1000)
     roles: tuple[Role, ...] = ("master", "data", "ingest")
+    command: str | None = Field(None, max_length=10_000, description="of a sidecar, for the "
+                                "shell; ESAAS_PORT, ESAAS_DATA and ESAAS_ES_URLS are set")
+    uris: tuple[Uri, ...] = ()
+    env: dict[str, str] = {}
+    listens: bool = Field(False, description="whether the command answers on ESAAS_PORT: it "
+                          "counts as ready when it does")
     cpus: float = Field(1.0, gt=0, le=256)
     mem_mb: int = Field(2048, ge=256, le=MAX_SIZE_MB)
     disk_mb: int = Field(10240, ge=64, le=MAX_SIZE_MB)
@@ -124,6 +232,14 @@ class NodeGroup(_Model):
     placement: Placement = Placement()
     settings: dict[str, SettingValue] = {}
     jvm_options: tuple[str, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sidecars_have_no_role(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("kind") == "sidecar":
+            return {"roles": ()} | value
+        return value
 
     @field_validator("roles", mode="before")
     @classmethod
@@ -150,8 +266,41 @@ class NodeGroup(_Model):
     def _jvm_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return checked_jvm_options(value)
 
+    @field_validator("files")
+    @classmethod
+    def _files(cls, value: tuple[ConfigFile, ...]) -> tuple[ConfigFile, ...]:
+        return checked_files(value)
+
+    @field_validator("env")
+    @classmethod
+    def _env(cls, value: dict[str, str]) -> dict[str, str]:
+        odd = sorted(key for key in value
+                     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key)
+                     or key.startswith(("ESAAS_", "MESOS_")))
+        if odd:
+            raise ValueError(f"not names of variables of one's own: {', '.join(odd)}")
+        return value
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether it runs something else than Elasticsearch."""
+        return self.kind == "sidecar"
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> NodeGroup:
+        alien = ("roles", "settings", "jvm_options", "files") if self.is_sidecar else (
+            "command", "uris", "env")
+        wrong = [field for field in alien if getattr(self, field)]
+        if wrong:
+            raise ValueError(f"a group of kind {self.kind} has no {', '.join(wrong)}")
+        if self.is_sidecar and not self.command:
+            raise ValueError("a sidecar needs a command")
+        return self
+
     @model_validator(mode="after")
     def _heap_fits(self) -> NodeGroup:
+        if self.is_sidecar:
+            return self
         if self.heap_mb < MIN_HEAP_MB:
             raise ValueError(f"mem_mb {self.mem_mb} leaves a heap of {self.heap_mb} MB, "
                              f"less than {MIN_HEAP_MB}")
@@ -175,6 +324,11 @@ class ClusterSpec(_Model):
     default_replicas: int = Field(1, ge=1, le=20, description="of new indices")
     settings: dict[str, SettingValue] = {}
     jvm_options: tuple[str, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
+    remotes: tuple[Remote, ...] = ()
+    change: Change = Change()
+    replacement: Replacement = Replacement()
     description: str = Field("", max_length=500)
 
     @property
@@ -196,12 +350,19 @@ class ClusterSpec(_Model):
         """A group by its name."""
         return next((group for group in self.groups if group.name == name), None)
 
+    def files_of(self, group: NodeGroup) -> tuple[ConfigFile, ...]:
+        """The files of a group's nodes; its own go before the cluster's of the same path."""
+        own = {file.path for file in group.files}
+        return (*(file for file in self.files if file.path not in own), *group.files)
+
     def max_per_host(self, group: NodeGroup) -> int:
         """Nodes of this cluster that may share a host.
 
         Never more than the replica count, so that a primary and all its replicas do not die
         together, unless the spec says otherwise.
         """
+        if group.is_sidecar:
+            return group.placement.max_per_host or group.count
         return group.placement.max_per_host or self.default_replicas
 
     def with_count(self, group_name: str, count: int) -> ClusterSpec:
@@ -219,6 +380,20 @@ class ClusterSpec(_Model):
     @classmethod
     def _jvm_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return checked_jvm_options(value)
+
+    @field_validator("plugins", "remotes")
+    @classmethod
+    def _named_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [item.name for item in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        return value
+
+    @field_validator("files")
+    @classmethod
+    def _files(cls, value: tuple[ConfigFile, ...]) -> tuple[ConfigFile, ...]:
+        return checked_files(value)
 
     @field_validator("version")
     @classmethod
@@ -269,6 +444,22 @@ def checked_settings(settings: dict[str, SettingValue]) -> dict[str, SettingValu
     if odd:
         raise ValueError(f"not names of settings: {', '.join(odd)}")
     return settings
+
+
+def checked_files(files: tuple[ConfigFile, ...]) -> tuple[ConfigFile, ...]:
+    """Files that do not get in each other's way and that a record can hold; ValueError."""
+    paths = [file.path for file in files]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}")
+    inside = [path for path in paths for other in paths if path.startswith(f"{other}/")]
+    if inside:
+        raise ValueError(f"lies inside of another file: {', '.join(inside)}")
+    total = sum(len((file.content or "").encode()) for file in files)
+    if total > MAX_FILES_BYTES:
+        raise ValueError(f"{total} bytes of contents, at most {MAX_FILES_BYTES}: give larger files "
+                         "by url and sha256")
+    return files
 
 
 def checked_jvm_options(options: tuple[str, ...]) -> tuple[str, ...]:

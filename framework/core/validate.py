@@ -5,6 +5,8 @@ with every reason at once.
 """
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Iterator
 
 from .errors import Fault
@@ -15,8 +17,6 @@ Breach = tuple[str, str]
 Rule = Callable[[ClusterSpec, ClusterSpec, EsView | None], Iterator[Breach]]
 
 DISK_SHARE = 0.85                   # Elasticsearch's low watermark
-# May change in a running group; the rest would need another seat.
-_LIVE_FIELDS = {"count", "settings", "jvm_options", "heap", "placement"}
 
 
 def identity_is_fixed(old: ClusterSpec, new: ClusterSpec, seen: EsView | None) -> Iterator[Breach]:
@@ -75,34 +75,109 @@ def groups_are_emptied_first(old: ClusterSpec, new: ClusterSpec,
                                        "0 first, then leave it out")
 
 
-def groups_keep_their_shape(old: ClusterSpec, new: ClusterSpec,
+def groups_keep_their_roles(old: ClusterSpec, new: ClusterSpec,
                             seen: EsView | None) -> Iterator[Breach]:
-    """CPU, memory, disk and roles belong to a seat; changing them in place is not possible yet."""
+    """A node that gives up a role leaves shards or a vote behind: make another group instead."""
     for index, group in enumerate(old.groups):
         after = new.group(group.name)
-        if after is None:
+        for field in ("kind", "roles") if after is not None and group.count else ():
+            if getattr(group, field) != getattr(after, field):
+                yield (f"groups[{index}].{field}", f"{field} of {group.name} cannot change while "
+                       "it has nodes: add a group, then bring this one's count to 0")
+
+
+def volumes_never_shrink(old: ClusterSpec, new: ClusterSpec,
+                         seen: EsView | None) -> Iterator[Breach]:
+    """A volume is not made smaller: nobody knows whether the data would still fit."""
+    for index, group in enumerate(old.groups):
+        after = new.group(group.name)
+        if after is not None and group.count and after.disk_mb < group.disk_mb:
+            yield (f"groups[{index}].disk_mb", f"{group.disk_mb} MB of {group.name} cannot become "
+                   f"{after.disk_mb} MB: add a group with smaller disks, then empty this one")
+
+
+def moves_can_end(old: ClusterSpec, new: ClusterSpec, seen: EsView | None) -> Iterator[Breach]:
+    """Without an extra node, the others must have room for all copies while one is rebuilt."""
+    replicas = (seen.max_replicas if seen is not None else None) or new.default_replicas
+    for index, group in enumerate(old.groups):
+        after = new.group(group.name)
+        if after is None or "data" not in group.roles or new.change.max_extra:
             continue
-        before, now = group.model_dump(), after.model_dump()
-        changed = sorted(field for field in before
-                         if field not in _LIVE_FIELDS and before[field] != now[field])
-        if changed:
-            yield (f"groups[{index}]", f"{', '.join(changed)} of {group.name} cannot change while "
-                                       "its nodes run")
+        moved = (after.disk_mb, after.disk_type) != (group.disk_mb, group.disk_type)
+        if moved and new.data_nodes - 1 < replicas + 1:
+            yield (f"groups[{index}]", f"with max_extra 0, {new.data_nodes - 1} data nodes would "
+                   f"have to hold {replicas + 1} copies: allow an extra node")
+
+
+# Settings that exist by pattern, so that no list of Elasticsearch has their names.
+_PATTERNS = re.compile(
+    r"node\.attr\..+|logger\..+|cluster\.remote\..+|search\.remote\..+|script\.context\..+"
+    r"|cluster\.routing\.allocation\.(include|exclude|require|awareness)\..+"
+    r"|xpack\.(security|ssl|http|notification|monitoring\.exporters|watcher)\..+|thread_pool\..+"
+    r"|(s3|azure|gcs|repositories)\..+|reindex\..+|transport\.profiles\..+|tracers?\..+"
+    r"|cluster\.metadata\..+|indices\.analysis\..+")
+
+
+def setting_names(spec: ClusterSpec) -> set[str]:
+    """Names of all settings of a spec."""
+    return set(spec.settings).union(*(group.settings for group in spec.groups))
+
+
+def settings_are_known(old: ClusterSpec, new: ClusterSpec,
+                       seen: EsView | None) -> Iterator[Breach]:
+    """Elasticsearch does not start with a setting that it does not know; ask it beforehand.
+
+    A plugin that comes with the change may bring settings of its own: then nobody knows yet.
+    """
+    known = seen.known_settings if seen is not None else None
+    if not known or old.version != new.version or old.plugins != new.plugins:
+        return
+    for path, settings, before in (("settings", new.settings, old.settings), *(
+            (f"groups[{index}].settings", group.settings,
+             after.settings if (after := old.group(group.name)) else {})
+            for index, group in enumerate(new.groups))):
+        for key in sorted(settings.keys() - before.keys()):
+            plain = re.sub(r"\.\d+$", "", key)          # key.0 of a list
+            if key not in known and plain not in known and not _PATTERNS.fullmatch(key):
+                hint = difflib.get_close_matches(key, known, 1)
+                yield f"{path}.{key}", f"Elasticsearch {new.version} knows no such setting" + (
+                    f"; did you mean {hint[0]}?" if hint else "")
+
+
+def plugins_follow_the_version(old: ClusterSpec, new: ClusterSpec,
+                               seen: EsView | None) -> Iterator[Breach]:
+    """A plugin is built for one version: the zip of the old one does not install on the new."""
+    if old.version == new.version:
+        return
+    for index, plugin in enumerate(new.plugins):
+        if plugin.url and plugin in old.plugins:
+            yield (f"plugins[{index}]", f"{plugin.name} comes from the same zip as for "
+                   f"{old.version}")
 
 
 def no_downgrade(old: ClusterSpec, new: ClusterSpec, seen: EsView | None) -> Iterator[Breach]:
-    """Elasticsearch cannot read what a newer version has written."""
-    before, after = (tuple(map(int, spec.version.split("."))) for spec in (old, new))
-    if after < before:
+    """Elasticsearch cannot read what a newer version has written.
+
+    Back from an upgrade whose first node has never come up is no downgrade: nothing was written.
+    """
+    before, after = _number(old.version), _number(new.version)
+    versions = [node.version for node in seen.nodes.values()] if seen is not None else []
+    untouched = bool(versions) and all(
+        version is not None and _number(version) <= after for version in versions)
+    if after < before and not untouched:
         yield "version", f"{old.version} cannot go back to {new.version}"
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split("-")[0].split(".")))
 
 
 def upgrade_is_supported(old: ClusterSpec, new: ClusterSpec,
                          seen: EsView | None) -> Iterator[Breach]:
     """A rolling upgrade goes to the same major, or to the next from its last minor."""
     last_minor = {6: 8, 7: 17, 8: 19}
-    if new.major == old.major:
-        return
+    if new.major <= old.major:
+        return                          # going back is another rule's
     minor = int(old.version.split(".")[1])
     if new.major != old.major + 1 or minor < last_minor.get(old.major, 0):
         yield ("version", f"no rolling upgrade leads from {old.version} to {new.version}")
@@ -110,13 +185,15 @@ def upgrade_is_supported(old: ClusterSpec, new: ClusterSpec,
 
 RULES: tuple[Rule, ...] = (
     identity_is_fixed, shrink_sees_the_data, shrink_leaves_room_for_copies,
-    shrink_leaves_room_on_disk, quorum_stays, groups_are_emptied_first, groups_keep_their_shape,
+    shrink_leaves_room_on_disk, quorum_stays, groups_are_emptied_first, groups_keep_their_roles,
+    volumes_never_shrink, moves_can_end, settings_are_known, plugins_follow_the_version,
     no_downgrade, upgrade_is_supported)
 
 
 # What no request may override: there would be no way on from there.
 NEVER_OVERRIDDEN = frozenset({"identity_is_fixed", "groups_are_emptied_first",
-                              "groups_keep_their_shape", "no_downgrade", "not_deleting"})
+                              "groups_keep_their_roles", "volumes_never_shrink",
+                              "no_downgrade", "not_deleting", "host_limit"})
 
 
 def validate(old: ClusterSpec, new: ClusterSpec, seen: EsView | None = None) -> list[Fault]:

@@ -5,6 +5,7 @@ settings", "Voting configuration exclusions", "Synced flush".
 """
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,13 +16,28 @@ from ..core.operations import (
     ExcludeVotes,
     Flush,
     Operation,
+    PutSettings,
     PutTemplate,
+    RaiseDelays,
+    RestoreDelays,
+    RunErrand,
     SetAllocation,
     SetMinimumMasterNodes,
+    SetSwitch,
 )
+from . import errands
 from .client import EsClient, EsUnavailable
-from .observer import ALLOCATION, EXCLUDE, MINIMUM_MASTER_NODES, TEMPLATE
+from .observer import (
+    ALLOCATION,
+    DELAY,
+    DELAY_VALUE,
+    EXCLUDE,
+    MINIMUM_MASTER_NODES,
+    TEMPLATE,
+    delayed,
+)
 
+NAMES_AT_ONCE = 50                  # indices in one address
 TEMPLATE_ORDER = -1                 # below every template of the users, which then win
 
 
@@ -108,12 +124,62 @@ async def flush(client: EsClient, operation: Flush, major: int) -> str:
     return "flushed"
 
 
-_ACTIONS: dict[type[Operation], Callable[[EsClient, Any, int], Awaitable[str]]] = {
+async def set_switch(client: EsClient, operation: SetSwitch, major: int) -> str:
+    """A setting of the cluster in the layer that is in force, or what was before in both."""
+    if operation.value is None:
+        transient, persistent = operation.before
+        await client.request("PUT", "/_cluster/settings", body={
+            "transient": {operation.key: transient}, "persistent": {operation.key: persistent}})
+        return f"{operation.key} is as it was before"
+    value = {operation.key: operation.value}
+    masked = bool(operation.before[0])
+    await _put_settings(client, value if masked else {}, {} if masked else value)
+    return f"{operation.key} is {operation.value}"
+
+
+async def put_settings(client: EsClient, operation: PutSettings, major: int) -> str:
+    """Live settings; Elasticsearch takes all of them or none."""
+    values = {key: json.loads(value) if value is not None and value.startswith("[") else value
+              for key, value in operation.values}
+    await client.request("PUT", "/_cluster/settings", body={"persistent": values})
+    return ", ".join(f"{key} is {value or 'not set'}" for key, value in operation.values)
+
+
+async def raise_delays(client: EsClient, operation: RaiseDelays, major: int) -> str:
+    """On every open index that says nothing of its own."""
+    await client.request("PUT", "/_all/_settings", {
+        "preserve_existing": "true", "allow_no_indices": "true", "expand_wildcards": "open"},
+        {DELAY: DELAY_VALUE})
+    return f"copies of a missing node wait for {DELAY_VALUE}"
+
+
+async def restore_delays(client: EsClient, operation: RestoreDelays, major: int) -> str:
+    """Only where ours is set; people's own values stay."""
+    found = await client.request("GET", f"/_settings/{DELAY}", {
+        "flat_settings": "true", "expand_wildcards": "all"})
+    names = delayed(found or {})
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        part = ",".join(names[start:start + NAMES_AT_ONCE])
+        await client.request("PUT", f"/{part}/_settings", {"ignore_unavailable": "true"},
+                             {DELAY: None})
+    return f"the time-out for missing nodes is as before on {len(names)} indices"
+
+
+Perform = Callable[[EsClient, Any, int], Awaitable[str]]
+_ACTIONS: dict[type[Operation], Perform] = {
     PutTemplate: put_template, SetMinimumMasterNodes: set_minimum_master_nodes,
     ExcludeNodes: exclude_nodes, ExcludeVotes: exclude_votes,
-    ClearVotingExclusions: clear_votes, SetAllocation: set_allocation, Flush: flush}
+    ClearVotingExclusions: clear_votes, SetAllocation: set_allocation, Flush: flush,
+    SetSwitch: set_switch, PutSettings: put_settings, RaiseDelays: raise_delays,
+    RestoreDelays: restore_delays}
 
 
-async def perform(client: EsClient, operation: Operation, major: int) -> str:
-    """Carry out one operation; what was done, for the journal. Raises EsUnavailable."""
+async def perform(client: EsClient, operation: Operation, major: int,
+                  tell: Callable[[int, int], None] = lambda done, total: None) -> str:
+    """Carry out one operation; what was done, for the journal. Raises EsUnavailable.
+
+    ``tell(done, total)`` is called while an errand goes on.
+    """
+    if isinstance(operation, RunErrand):
+        return await errands.run(client, operation.errand, major, tell)
     return await _ACTIONS[type(operation)](client, operation, major)

@@ -49,17 +49,24 @@ class EsClient:
                 urls, max_retries=1, retry_on_timeout=False, request_timeout=REQUEST_TIMEOUT_S)
 
     async def request(self, method: str, path: str, params: Mapping[str, Any] | None = None,
-                      body: Any = None, missing_ok: bool = False) -> Any:
-        """The decoded answer; None for a 404 when that is fine."""
+                      body: Any = None, missing_ok: bool = False,
+                      timeout_s: float | None = None) -> Any:
+        """The decoded answer; None for a 404 when that is fine.
+
+        ``timeout_s`` is for what takes long by nature; it is waited for then.
+        """
         try:
             if self._old:
+                timing = {} if timeout_s is None else {"request_timeout": timeout_s}
                 return await self._client.transport.perform_request(
-                    method, path, params=dict(params or {}), body=body,
+                    method, path, params=dict(params or {}) | timing, body=body,
                     headers={"content-type": "application/json"} if body is not None else None)
             headers = {"accept": "application/json"}
             if body is not None:
                 headers["content-type"] = "application/json"
-            answer = await self._client.perform_request(
+            asked = self._client if timeout_s is None else self._client.options(
+                request_timeout=timeout_s)
+            answer = await asked.perform_request(
                 method, path, params=dict(params or {}), headers=headers, body=body)
             return answer.body
         except _ERRORS as error:

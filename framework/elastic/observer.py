@@ -5,10 +5,12 @@ needs one. Sources: Elasticsearch reference of 6.8 and 7.17, cluster and cat API
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..core import live
 from ..core.facts import EsNode, EsView, Layered, ShardLoad
 from .client import EsClient
 
@@ -16,6 +18,11 @@ TEMPLATE = "esaas-defaults"
 MINIMUM_MASTER_NODES = "discovery.zen.minimum_master_nodes"
 ALLOCATION = "cluster.routing.allocation.enable"
 EXCLUDE = "cluster.routing.allocation.exclude._name"
+REPLICAS = "index.number_of_replicas"
+EXPAND = "index.auto_expand_replicas"
+DELAY = "index.unassigned.node_left.delayed_timeout"
+# An odd number of seconds, so that ours is told from what people have set.
+DELAY_VALUE = "613s"
 FULL_EVERY = 5                      # looks; the figures for people may be a little older
 
 
@@ -53,18 +60,19 @@ class Observer:
         totals = await client.request("GET", "/_cluster/stats", {
             "filter_path": "indices.docs.count,indices.store.size_in_bytes"})
         shards = await client.request("GET", "/_cat/shards", {
-            "format": "json", "h": "state,node,store", "bytes": "b"})
-        replicas = await client.request("GET", "/_settings/index.number_of_replicas", {
-            "flat_settings": "true", "filter_path": "*.settings.index.number_of_replicas",
-            "expand_wildcards": "all"})
+            "format": "json", "h": "index,shard,state,node,store", "bytes": "b"})
+        indices = await client.request("GET", f"/_settings/{REPLICAS},{EXPAND},{DELAY}", {
+            "flat_settings": "true", "expand_wildcards": "all"})
         settings = await client.request("GET", "/_cluster/settings", {"flat_settings": "true"})
         template = await client.request("GET", f"/_template/{TEMPLATE}",
                                         {"flat_settings": "true"}, missing_ok=True)
         view = with_figures(view, stats, totals, settings, template)
         loads = loads_of(shards or ())
+        view = with_copies(view, shards or ())
         votes = await self._voting_exclusions(client) if oldest_major(view) >= 7 else ()
         return replace(view, loads=loads, voting_exclusions=votes,
-                       max_replicas=_max_replicas(replicas or {}), nodes={
+                       max_replicas=_max_replicas(indices or {}),
+                       delayed_indices=len(delayed(indices or {})), nodes={
                            name: replace(node, shards=loads.get(name, ShardLoad()).shards)
                            for name, node in view.nodes.items()})
 
@@ -123,9 +131,36 @@ def loads_of(shards: Iterable[Mapping[str, Any]]) -> dict[str, ShardLoad]:
     return found
 
 
-def _max_replicas(settings: Mapping[str, Any]) -> int:
-    return max((int(item["settings"]["index.number_of_replicas"])
-                for item in settings.values()), default=0)
+def with_copies(view: EsView, shards: Iterable[Mapping[str, Any]]) -> EsView:
+    """Which node holds an active copy of which shard, and which shards lack one."""
+    copies: dict[str, set[str]] = {name: set() for name in view.nodes}
+    active: Counter[str] = Counter()
+    incomplete: set[str] = set()
+    for item in shards:
+        shard = f"{item.get('index')}[{item.get('shard')}]"
+        if item.get("state") in ("STARTED", "RELOCATING") and item.get("node"):
+            copies.setdefault(str(item["node"]).partition(" -> ")[0], set()).add(shard)
+            active[shard] += 1
+        else:
+            incomplete.add(shard)
+    return replace(view, copies={name: frozenset(found) for name, found in copies.items()},
+                   incomplete=frozenset(incomplete),
+                   lone=frozenset(shard for shard, count in active.items() if count == 1))
+
+
+def _flat(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return item.get("settings") or {}
+
+
+def _max_replicas(indices: Mapping[str, Any]) -> int:
+    """Of any index that does not follow the number of nodes by itself."""
+    return max((int(_flat(item).get(REPLICAS) or 0) for item in indices.values()
+                if _flat(item).get(EXPAND, "false") == "false"), default=0)
+
+
+def delayed(indices: Mapping[str, Any]) -> list[str]:
+    """Names of indices with our time-out for missing nodes."""
+    return [name for name, item in indices.items() if _flat(item).get(DELAY) == DELAY_VALUE]
 
 
 def with_figures(view: EsView, stats: Mapping[str, Any], totals: Mapping[str, Any],
@@ -137,7 +172,8 @@ def with_figures(view: EsView, stats: Mapping[str, Any], totals: Mapping[str, An
         if name in nodes and nodes[name].id == node_id:
             heap = ((item.get("jvm") or {}).get("mem") or {}).get("heap_used_percent")
             nodes[name] = replace(nodes[name], heap_used_percent=heap,
-                                  disk_used_percent=_disk_used(item))
+                                  disk_used_percent=_disk_used(item),
+                                  disk_total_mb=_disk_total(item))
     indices = (totals or {}).get("indices") or {}
     store = (indices.get("store") or {}).get("size_in_bytes")
     return replace(
@@ -146,6 +182,8 @@ def with_figures(view: EsView, stats: Mapping[str, Any], totals: Mapping[str, An
         minimum_master_nodes=_number((settings.get("persistent") or {}).get(MINIMUM_MASTER_NODES)),
         allocation_settings=_layered(settings, ALLOCATION),
         exclude_settings=_layered(settings, EXCLUDE),
+        transient=_texts(settings.get("transient")),
+        persistent=_texts(settings.get("persistent")),
         template_replicas=_template_replicas(template))
 
 
@@ -161,13 +199,18 @@ def carried_over(last: EsView, view: EsView) -> EsView:
                    template_replicas=last.template_replicas, max_replicas=last.max_replicas,
                    allocation_settings=last.allocation_settings,
                    exclude_settings=last.exclude_settings,
-                   voting_exclusions=last.voting_exclusions)
+                   voting_exclusions=last.voting_exclusions, transient=last.transient,
+                   persistent=last.persistent, delayed_indices=last.delayed_indices)
 
 
 def _layered(settings: Mapping[str, Any], key: str) -> Layered:
     """(transient, persistent) value of a setting."""
     return ((settings.get("transient") or {}).get(key),
             (settings.get("persistent") or {}).get(key))
+
+
+def _texts(settings: Mapping[str, Any] | None) -> dict[str, str]:
+    return {key: live.text(value) for key, value in (settings or {}).items()}
 
 
 def _same_members(last: EsView | None, view: EsView) -> bool:
@@ -179,6 +222,11 @@ def _disk_used(item: Mapping[str, Any]) -> float | None:
     total = (item.get("fs") or {}).get("total") or {}
     size, free = total.get("total_in_bytes"), total.get("available_in_bytes")
     return round(100 * (1 - free / size), 1) if size and free is not None else None
+
+
+def _disk_total(item: Mapping[str, Any]) -> float | None:
+    size = ((item.get("fs") or {}).get("total") or {}).get("total_in_bytes")
+    return round(size / 2**20, 1) if size else None
 
 
 def _number(value: Any) -> int | None:

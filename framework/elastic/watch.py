@@ -4,16 +4,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from ..core.facts import EsView
-from ..core.operations import Operation
+from ..core.operations import Operation, RunErrand
 from .actions import perform
 from .client import EsClient, EsUnavailable
+from .errands import ErrandFailed
 from .observer import Observer
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What came of an action; ``refused``: trying again will not help."""
+
+    ok: bool
+    message: str
+    refused: bool = False
 
 
 class Watch:
@@ -82,22 +93,45 @@ class Watch:
         self._failing = False
         self._seen(view)
 
-    async def act(self, operation: Operation) -> tuple[bool, str]:
-        """Carry out one action: (whether it succeeded, what to tell)."""
-        client = await self._current()
+    async def act(self, operation: Operation,
+                  tell: Callable[[int, int], None] = lambda done, total: None) -> Acted:
+        """Carry out one action; ``tell(done, total)`` is called while an errand goes on."""
+        client = await self._current(lasting=isinstance(operation, RunErrand))
         if client is None:
-            return False, "no node of the cluster serves"
+            return Acted(False, "no node of the cluster serves")
         try:
-            done = await perform(client, operation, self._major())
+            done = await perform(client, operation, self._major(), tell)
         except EsUnavailable as error:
-            return False, str(error)
+            return Acted(False, str(error), error.status is not None and 400 <= error.status < 500)
+        except ErrandFailed as error:
+            return Acted(False, str(error))
+        finally:
+            if client is not self._client:
+                await client.close()
         self._observer.looks = 0            # the next look is a full one and shows the effect
         self.hurry()
-        return True, done
+        return Acted(True, done)
 
-    async def _current(self) -> EsClient | None:
+    async def known_settings(self) -> frozenset[str] | None:
+        """Names of all settings that the cluster's nodes know by themselves; None: not seen."""
+        client = await self._current()
+        if client is None:
+            return None
+        try:
+            found = await client.request("GET", "/_cluster/settings", {
+                "include_defaults": "true", "flat_settings": "true"})
+        except EsUnavailable as error:
+            self._log.info("settings cannot be asked for", error=str(error))
+            return None
+        return frozenset(key for layer in ("defaults", "persistent", "transient")
+                         for key in found.get(layer) or ())
+
+    async def _current(self, lasting: bool = False) -> EsClient | None:
+        """The client of the nodes that serve; a lasting action gets one of its own."""
         addresses = tuple(sorted(self._addresses()))
         major = self._major()
+        if lasting:
+            return EsClient(major, addresses) if addresses else None
         if self._client is not None and (
                 self._client.addresses, self._client.major) != (addresses, major):
             await self._close()

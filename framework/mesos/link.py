@@ -20,6 +20,7 @@ from ..core.operations import (
     Decline,
     Kill,
     Launch,
+    LaunchPayload,
     Operation,
     Reconcile,
     Revive,
@@ -45,19 +46,19 @@ class Acknowledgement:
 
 # What the link hands on: an event with its acknowledgement, offers, or offers taken back.
 Inbound = tuple[ev.Event, "Acknowledgement | None"] | list[Offer] | str
-# (version of Elasticsearch) -> (url, sha256); for specs without a distribution of their own.
-Catalogue = Callable[[str], tuple[str, str]]
+# Where the parts of a launch come from; EsaasError when one is not to be had.
+Supplier = Callable[[LaunchPayload], translate.Supply]
 
 
 class MesosLink:
     """Connects one framework; ``deliver`` is called on the driver's thread and must not raise."""
 
     def __init__(self, identity: Identity, master: str, framework: dict[str, Any],
-                 executor: translate.ExecutorFile, catalogue: Catalogue,
+                 executor: translate.ExecutorFile, supplier: Supplier,
                  deliver: Callable[[Inbound], None], secret: str | None = None) -> None:
         self._deliver = deliver
         self._executor = executor
-        self._catalogue = catalogue
+        self._supplier = supplier
         self._log = log.bind(cluster=identity.name)
         self._driver = EdgeDriver(self, framework, master, identity.principal, secret)
         self._calls = ThreadPoolExecutor(1, thread_name_prefix=f"mesos-{identity.name}")
@@ -150,7 +151,7 @@ class MesosLink:
         call = self._driver.call
         if isinstance(operation, Accept):
             call("ACCEPT", translate.accept_out(operation, self._executor, {
-                step.task_id: self._distribution(step)
+                step.task_id: self._supplier(step.payload)
                 for step in operation.steps if isinstance(step, Launch)}))
         elif isinstance(operation, Decline):
             call("DECLINE", {"offer_ids": [{"value": item} for item in operation.offer_ids],
@@ -175,12 +176,6 @@ class MesosLink:
             call("SUPPRESS")
         elif isinstance(operation, Teardown):
             self._driver.teardown()
-
-    def _distribution(self, launch: Launch) -> tuple[str, str]:
-        payload = launch.payload
-        if payload.url and payload.sha256:
-            return payload.url, payload.sha256
-        return self._catalogue(payload.version)
 
     def _acknowledge(self, acknowledgement: Acknowledgement) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from addict import Dict
@@ -28,9 +28,24 @@ from ..core.operations import (
     Unreserve,
 )
 from ..core.resources import Disk, Offer, Reservation, Resource
+from ..core.spec import NodeGroup
 from ..proto import esaas_pb2
 
 CAPABILITIES = ("MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE", "TASK_KILLING_STATE")
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What a launch needs beside its payload: where things come from, and secret values.
+
+    Values of secure settings are here alone, on their way to the executor; never in the core, in
+    the journal or in a log.
+    """
+
+    url: str = ""
+    sha256: str = ""
+    plugins: tuple[tuple[str, str, str], ...] = ()      # name, url, sha256
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,7 @@ def node_facts_in(data: str | None) -> ev.NodeFacts | None:
     return ev.NodeFacts(
         es_node_id=status.es_node_id or None, pid=status.pid or None,
         version=status.version or None, serving=status.phase == esaas_pb2.NodeStatus.SERVING,
+        paused=status.phase == esaas_pb2.NodeStatus.PAUSED,
         reason=status.reason, log_tail=tuple(status.log_tail))
 
 
@@ -216,19 +232,27 @@ def framework_info(identity: Identity, failover_timeout_s: float, user: str | No
     return info
 
 
-def launch_data(payload: LaunchPayload, url: str, sha256: str) -> str:
+def launch_data(payload: LaunchPayload, supply: Supply) -> str:
     """TaskInfo.data: the payload as protobuf, in base64."""
     message = esaas_pb2.NodeLaunch(
         cluster=payload.cluster, tenant=payload.tenant, node=payload.node,
         incarnation=payload.incarnation, launch=payload.launch,
-        distribution=esaas_pb2.Distribution(version=payload.version, url=url, sha256=sha256),
+        distribution=None if payload.sidecar else esaas_pb2.Distribution(
+            version=payload.version, url=supply.url, sha256=supply.sha256),
         roles=payload.roles, heap_mb=payload.heap_mb, jvm_options=payload.jvm_options,
         settings={key: json.dumps(value) for key, value in payload.settings},
         attributes=dict(payload.attributes), awareness=payload.awareness,
         bind_host=payload.bind_host, http_port=payload.http_port,
         transport_port=payload.transport_port, data_path=payload.data_path,
         seeds=seeds_out(payload.seeds), stop_timeout_s=payload.stop_timeout_s,
-        bootstrap=esaas_pb2.Bootstrap(
+        plugins=[esaas_pb2.Plugin(name=name, url=url, sha256=sha256)
+                 for name, url, sha256 in supply.plugins],
+        files=[esaas_pb2.ConfigFile(path=file.path, content=(file.content or "").encode(),
+                                    url=file.url or "", sha256=file.sha256 or "")
+               for file in payload.files],
+        secure_settings=supply.secrets, paused=payload.paused,
+        sidecar=sidecar_out(payload.sidecar) if payload.sidecar else None,
+        bootstrap=None if payload.sidecar else esaas_pb2.Bootstrap(
             initial_master_nodes=payload.initial_master_nodes,
             minimum_master_nodes=payload.minimum_master_nodes,
             expected_data_nodes=payload.expected_data_nodes,
@@ -236,9 +260,18 @@ def launch_data(payload: LaunchPayload, url: str, sha256: str) -> str:
     return base64.b64encode(message.SerializeToString(deterministic=True)).decode()
 
 
+def sidecar_out(group: NodeGroup) -> esaas_pb2.Sidecar:
+    """What a sidecar runs, as protobuf."""
+    return esaas_pb2.Sidecar(
+        command=group.command or "", env=group.env, listens=group.listens,
+        uris=[esaas_pb2.Uri(url=uri.url, sha256=uri.sha256 or "", extract=uri.extract,
+                            executable=uri.executable) for uri in group.uris])
+
+
 def seeds_out(seeds: Seeds) -> esaas_pb2.Seeds:
     """Seeds as protobuf."""
-    return esaas_pb2.Seeds(addresses=seeds.addresses, generation=seeds.generation)
+    return esaas_pb2.Seeds(addresses=seeds.addresses, generation=seeds.generation,
+                           http_urls=seeds.http_urls)
 
 
 def seeds_message(seeds: Seeds) -> str:
@@ -247,8 +280,8 @@ def seeds_message(seeds: Seeds) -> str:
     return base64.b64encode(message.SerializeToString()).decode()
 
 
-def task_info(launch: Launch, agent_id: str, executor: ExecutorFile, url: str,
-              sha256: str) -> dict[str, Any]:
+def task_info(launch: Launch, agent_id: str, executor: ExecutorFile,
+              supply: Supply) -> dict[str, Any]:
     """TaskInfo of a node, with an executor of its own under the same id."""
     payload = launch.payload
     task = Dict()
@@ -256,7 +289,7 @@ def task_info(launch: Launch, agent_id: str, executor: ExecutorFile, url: str,
     task.task_id.value = launch.task_id
     task.agent_id.value = agent_id
     task.resources = [resource_out(item) for item in launch.task_resources]
-    task.data = launch_data(payload, url, sha256)
+    task.data = launch_data(payload, supply)
     task.kill_policy.grace_period.nanoseconds = payload.stop_timeout_s * 10**9
     task.labels = labels_out((("esaas.cluster", payload.cluster), ("esaas.node", payload.node),
                               ("esaas.incarnation", str(payload.incarnation))))
@@ -282,12 +315,12 @@ def executor_info(launch: Launch, executor: ExecutorFile) -> dict[str, Any]:
 
 
 def step_out(step: OfferStep, agent_id: str, executor: ExecutorFile,
-             distribution: tuple[str, str] | None) -> dict[str, Any]:
-    """One operation of an ACCEPT; a Launch needs (url, sha256) of its distribution."""
+             supply: Supply | None) -> dict[str, Any]:
+    """One operation of an ACCEPT; a Launch needs its supply."""
     if isinstance(step, Launch):
-        assert distribution is not None, f"{step.task_id} has no distribution"
+        assert supply is not None, f"{step.task_id} has no supply"
         return {"type": "LAUNCH", "launch": {
-            "task_infos": [task_info(step, agent_id, executor, *distribution)]}}
+            "task_infos": [task_info(step, agent_id, executor, supply)]}}
     kind, field = _STEPS[type(step)]
     resources: Sequence[Resource] = getattr(step, field)
     return {"type": kind, "id": {"value": step.operation_id},
@@ -300,9 +333,9 @@ _STEPS: dict[type, tuple[str, str]] = {
 
 
 def accept_out(accept: Accept, executor: ExecutorFile,
-               distributions: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """The body of an ACCEPT; ``distributions`` has (url, sha256) by task id."""
+               supplies: Mapping[str, Supply]) -> dict[str, Any]:
+    """The body of an ACCEPT; ``supplies`` by task id."""
     return {"offer_ids": [{"value": item} for item in accept.offer_ids],
-            "operations": [step_out(step, accept.agent_id, executor, distributions.get(
+            "operations": [step_out(step, accept.agent_id, executor, supplies.get(
                 step.task_id) if isinstance(step, Launch) else None) for step in accept.steps],
             "filters": {"refuse_seconds": accept.refuse_s}}

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class NodeLaunch(_message.Message):
-    __slots__ = ("cluster", "tenant", "node", "incarnation", "launch", "distribution", "roles", "heap_mb", "jvm_options", "settings", "attributes", "awareness", "bind_host", "http_port", "transport_port", "data_path", "seeds", "bootstrap", "stop_timeout_s")
+    __slots__ = ("cluster", "tenant", "node", "incarnation", "launch", "distribution", "roles", "heap_mb", "jvm_options", "settings", "attributes", "awareness", "bind_host", "http_port", "transport_port", "data_path", "seeds", "bootstrap", "stop_timeout_s", "plugins", "files", "secure_settings", "paused", "sidecar")
     class SettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,13 @@ class NodeLaunch(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecureSettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +49,11 @@ class NodeLaunch(_message.Message):
     SEEDS_FIELD_NUMBER: _ClassVar[int]
     BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     STOP_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    PLUGINS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    SECURE_SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    SIDECAR_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     tenant: str
     node: str
@@ -61,7 +73,65 @@ class NodeLaunch(_message.Message):
     seeds: Seeds
     bootstrap: Bootstrap
     stop_timeout_s: int
-    def __init__(self, cluster: _Optional[str] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., launch: _Optional[int] = ..., distribution: _Optional[_Union[Distribution, _Mapping]] = ..., roles: _Optional[_Iterable[str]] = ..., heap_mb: _Optional[int] = ..., jvm_options: _Optional[_Iterable[str]] = ..., settings: _Optional[_Mapping[str, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., awareness: _Optional[_Iterable[str]] = ..., bind_host: _Optional[str] = ..., http_port: _Optional[int] = ..., transport_port: _Optional[int] = ..., data_path: _Optional[str] = ..., seeds: _Optional[_Union[Seeds, _Mapping]] = ..., bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., stop_timeout_s: _Optional[int] = ...) -> None: ...
+    plugins: _containers.RepeatedCompositeFieldContainer[Plugin]
+    files: _containers.RepeatedCompositeFieldContainer[ConfigFile]
+    secure_settings: _containers.ScalarMap[str, str]
+    paused: bool
+    sidecar: Sidecar
+    def __init__(self, cluster: _Optional[str] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., launch: _Optional[int] = ..., distribution: _Optional[_Union[Distribution, _Mapping]] = ..., roles: _Optional[_Iterable[str]] = ..., heap_mb: _Optional[int] = ..., jvm_options: _Optional[_Iterable[str]] = ..., settings: _Optional[_Mapping[str, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., awareness: _Optional[_Iterable[str]] = ..., bind_host: _Optional[str] = ..., http_port: _Optional[int] = ..., transport_port: _Optional[int] = ..., data_path: _Optional[str] = ..., seeds: _Optional[_Union[Seeds, _Mapping]] = ..., bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., stop_timeout_s: _Optional[int] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[ConfigFile, _Mapping]]] = ..., secure_settings: _Optional[_Mapping[str, str]] = ..., paused: _Optional[bool] = ..., sidecar: _Optional[_Union[Sidecar, _Mapping]] = ...) -> None: ...
+
+class Plugin(_message.Message):
+    __slots__ = ("name", "url", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class ConfigFile(_message.Message):
+    __slots__ = ("path", "content", "url", "sha256")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    content: bytes
+    url: str
+    sha256: str
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ..., url: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class Sidecar(_message.Message):
+    __slots__ = ("command", "uris", "env", "listens")
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    URIS_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    LISTENS_FIELD_NUMBER: _ClassVar[int]
+    command: str
+    uris: _containers.RepeatedCompositeFieldContainer[Uri]
+    env: _containers.ScalarMap[str, str]
+    listens: bool
+    def __init__(self, command: _Optional[str] = ..., uris: _Optional[_Iterable[_Union[Uri, _Mapping]]] = ..., env: _Optional[_Mapping[str, str]] = ..., listens: _Optional[bool] = ...) -> None: ...
+
+class Uri(_message.Message):
+    __slots__ = ("url", "sha256", "extract", "executable")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    EXTRACT_FIELD_NUMBER: _ClassVar[int]
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    sha256: str
+    extract: bool
+    executable: bool
+    def __init__(self, url: _Optional[str] = ..., sha256: _Optional[str] = ..., extract: _Optional[bool] = ..., executable: _Optional[bool] = ...) -> None: ...
 
 class Distribution(_message.Message):
     __slots__ = ("version", "url", "sha256")
@@ -74,12 +144,14 @@ class Distribution(_message.Message):
     def __init__(self, version: _Optional[str] = ..., url: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Seeds(_message.Message):
-    __slots__ = ("addresses", "generation")
+    __slots__ = ("addresses", "generation", "http_urls")
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    HTTP_URLS_FIELD_NUMBER: _ClassVar[int]
     addresses: _containers.RepeatedScalarFieldContainer[str]
     generation: int
-    def __init__(self, addresses: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ...) -> None: ...
+    http_urls: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, addresses: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., http_urls: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Bootstrap(_message.Message):
     __slots__ = ("initial_master_nodes", "minimum_master_nodes", "expected_data_nodes", "recover_after_data_nodes")
@@ -103,12 +175,14 @@ class NodeStatus(_message.Message):
         SERVING: _ClassVar[NodeStatus.Phase]
         STOPPING: _ClassVar[NodeStatus.Phase]
         EXITED: _ClassVar[NodeStatus.Phase]
+        PAUSED: _ClassVar[NodeStatus.Phase]
     UNKNOWN: NodeStatus.Phase
     PREPARING: NodeStatus.Phase
     STARTING: NodeStatus.Phase
     SERVING: NodeStatus.Phase
     STOPPING: NodeStatus.Phase
     EXITED: NodeStatus.Phase
+    PAUSED: NodeStatus.Phase
     PHASE_FIELD_NUMBER: _ClassVar[int]
     ES_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]

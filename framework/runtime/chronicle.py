@@ -46,8 +46,12 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
         yield Told("refused", f"Mesos refuses the scheduler: {new.link.error}", "error")
     if new.revision != old.revision:
         counts = ", ".join(f"{group.name} {group.count}" for group in new.spec.groups)
-        yield Told("revision", f"revision {new.revision} is wanted: {counts}",
+        back = old.settled is not None and new.spec == old.settled[1]
+        again = f", as revision {old.settled[0]}" if back and old.settled is not None else ""
+        yield Told("revision", f"revision {new.revision} is wanted{again}: {counts}",
                    details={"revision": new.revision})
+    if new.setback and new.setback != old.setback:
+        yield Told("change_failed", new.setback, "error")
     if new.bootstrap.cluster_uuid and not old.bootstrap.cluster_uuid:
         yield Told("formed", "the cluster has formed for the first time",
                    details={"cluster_uuid": new.bootstrap.cluster_uuid})
@@ -58,12 +62,44 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
     if new.paused != old.paused:
         yield Told("paused" if new.paused else "continued",
                    "the change is paused" if new.paused else "the change goes on")
+    yield from _tell_operating(old, new)
     if new.held_allocation is not None and old.held_allocation is None:
         yield Told("allocation_held", "allocation is held at primaries for a restart")
     if new.held_allocation is None and old.held_allocation is not None:
         yield Told("allocation_restored", "allocation is as it was before")
     for task_id in new.link.strangers.keys() - old.link.strangers.keys():
         yield Told("stranger", f"task {task_id} belongs to no node and is stopped", "warning")
+
+
+def _tell_operating(old: ClusterState, new: ClusterState) -> Iterator[Told]:
+    """Canaries, switches, errands and secure settings."""
+    if new.canary is not None and new.canary != old.canary:
+        yield Told("canary", f"{new.canary.node} goes first with revision {new.revision}",
+                   node=new.canary.node)
+    if new.approved != old.approved:
+        yield Told("approved", f"revision {new.approved} goes on after its first node")
+    if new.settled is not None and new.settled != old.settled:
+        yield Told("settled", f"revision {new.settled[0]} is in force on every node")
+    for name, switch in new.switches.items():
+        before = old.switches.get(name)
+        if before is None or (before.value, before.until) != (switch.value, switch.until):
+            yield Told("switch_set", f"{name} is to be {switch.value}", "warning",
+                       details={"switch": name, "value": switch.value, "until": switch.until})
+    for name in old.switches.keys() - new.switches.keys():
+        yield Told("switch_restored", f"{name} is as it was before", details={"switch": name})
+    known = {item.id: item for item in old.errands}
+    for item in new.errands:
+        status = known[item.id].status if item.id in known else None
+        if item.status != status and item.status != "running":
+            level = "warning" if item.status == "failed" else "info"
+            yield Told(f"operation_{item.status}", f"{item.kind} is {item.status}"
+                       + (f": {item.message}" if item.message else ""), level,
+                       details={"operation": item.id, **dict(item.parameters)})
+    changed = sorted(key for key in {*old.secrets, *new.secrets}
+                     if old.secrets.get(key) != new.secrets.get(key))
+    if changed:
+        yield Told("secrets_changed", f"secure settings were set or taken out: "
+                   f"{', '.join(changed)}")
 
 
 def _tell_health(old: ClusterState, new: ClusterState) -> Iterator[Told]:
@@ -85,6 +121,14 @@ _LEVELS = {S.UNREACHABLE: "warning", S.DOWN: "warning"}
 def _tell_node(old: NodeRecord, new: NodeRecord) -> Iterator[Told]:
     if new.leaving and not old.leaving:
         yield Told("node_leaving", f"{new.name} is to leave: {new.leaving}", node=new.name)
+    if set(new.forced) - set(old.forced):
+        gates = ", ".join(sorted(set(new.forced) - set(old.forced)))
+        yield Told("gate_forced", f"people go past {gates} with {new.name}", "warning", new.name,
+                   {"gates": gates})
+    if new.held is not old.held:
+        yield Told("node_held" if new.held else "node_released_from_debugging",
+                   f"{new.name} is {'to be held' if new.held else 'no longer held'} for debugging",
+                   node=new.name)
     if old.leaving and not new.leaving:
         yield Told("node_stays", f"{new.name} stays after all", node=new.name)
     if old.state is new.state:

@@ -6,7 +6,7 @@ and the simulator run the very same code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -14,7 +14,15 @@ from ..core import invariants
 from ..core.apply import apply
 from ..core.checks import check_operations
 from ..core.decide import Decision, decide
-from ..core.events import AskedFor, EsObserved, Event, NeedsTold, ReconcileAsked
+from ..core.events import (
+    AskedFor,
+    ErrandProgress,
+    EsObserved,
+    Event,
+    NeedsTold,
+    ReconcileAsked,
+    RemoteSeen,
+)
 from ..core.facts import ClusterState, EsView
 from ..core.operations import Decline, Operation, Remember
 from ..core.resources import Offer
@@ -24,6 +32,7 @@ from .chronicle import Told, tell
 
 # Bookkeeping of one moment: learned again after a restart, so not worth a line.
 _UNTOLD = (AskedFor, NeedsTold, ReconcileAsked)
+_NOT_WORTH = (ErrandProgress, RemoteSeen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,12 @@ class Cycle:
         numbered = tuple(enumerate(told, start=last - len(told) + 1))
         return Turn(decision.operations, numbered, decision)
 
+    def put(self, path: str, data: bytes) -> None:
+        """Write a record of the cluster beside its facts; StoreError when it cannot be done."""
+        change = self.book.put(path, data)
+        written = self.store.write(self.lease, [change], [])
+        self.book.wrote([change], written.versions)
+
     def forget(self) -> None:
         """Remove every record of a cluster that is gone."""
         told = Told("forgotten", f"{self.state.identity.name} is gone")
@@ -97,7 +112,7 @@ class Cycle:
         return last
 
     def _entries(self, events: Sequence[Event], decision: Decision, now: float) -> list[Entry]:
-        lines = [_entry("input", event) for event in events if self._worth(event)]
+        lines = [_entry("input", _slim(event)) for event in events if self._worth(event)]
         for operation in decision.operations:
             if isinstance(operation, Decline):
                 continue
@@ -110,9 +125,17 @@ class Cycle:
 
     def _worth(self, event: Event) -> bool:
         if not isinstance(event, EsObserved):
-            return True
+            return not isinstance(event, _NOT_WORTH)
         before, self.last_view = self.last_view, event.view
         return before is None or _moved(before, event.view)
+
+
+def _slim(event: Event) -> Event:
+    """A look without the list of every copy, which would fill the journal of a large cluster."""
+    if not isinstance(event, EsObserved):
+        return event
+    return replace(event, view=replace(event.view, copies=None, incomplete=frozenset(),
+                                       lone=frozenset()))
 
 
 def _moved(old: EsView, new: EsView) -> bool:

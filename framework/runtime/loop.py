@@ -143,12 +143,12 @@ class ClusterLoop:
         return await done
 
     def _seen(self, view: EsView) -> None:
-        if not self._inbox.full():
-            self._inbox.put_nowait((ev.EsObserved(view.at, view), None))
+        self._inbox_now(ev.EsObserved(view.at, view))
 
     def _addresses(self) -> list[str]:
         return [record.seat.http_address for record in self.state.nodes.values()
-                if record.seat is not None and record.serving_since is not None]
+                if record.seat is not None and record.serving_since is not None
+                and not self.state.is_sidecar(record)]
 
     # ------------------------------------------------------------------ turning
 
@@ -292,10 +292,24 @@ class ClusterLoop:
         return self._teardown is not None and await asyncio.wrap_future(self._teardown)
 
     async def _act(self, operation: Operation) -> None:
-        ok, message = await self.watch.act(operation)
+        subject = getattr(operation, "subject", "")
+        acted = await self.watch.act(operation, lambda done, total: self._inbox_now(
+            ev.ErrandProgress(time.time(), subject, done, total)))
         action = type(operation).__name__
-        self._log.info("action on elasticsearch", action=action, ok=ok, result=message)
-        await self._inbox.put((ev.EsActed(time.time(), action, ok, message), None))
+        self._log.info("action on elasticsearch", action=action, subject=subject, ok=acted.ok,
+                       result=acted.message)
+        await self._inbox.put((ev.EsActed(time.time(), action, acted.ok, acted.message, subject,
+                                          acted.refused), None))
+
+    def _inbox_now(self, event: ev.Event) -> None:
+        """News that the next of its kind makes up for: dropped when there is no room."""
+        if not self._inbox.full():
+            self._inbox.put_nowait((event, None))
+
+    def remote_seen(self, cluster: str, addresses: tuple[str, ...]) -> None:
+        """Where another cluster's nodes are, for remote clusters that follow them."""
+        if self.state.remotes.get(cluster) != addresses:
+            self._inbox_now(ev.RemoteSeen(time.time(), cluster, addresses))
 
     async def _leave(self) -> None:
         """The framework is torn down: forget the cluster."""

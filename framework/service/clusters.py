@@ -10,6 +10,7 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from .. import __version__
 from ..core import events as ev
 from ..core.errors import EsaasError, Fault
 from ..core.facts import ClusterState, Identity
+from ..core.operations import LaunchPayload
 from ..core.plan import founded
-from ..core.spec import ClusterSpec, SpecFaults, parse_spec
-from ..core.validate import NEVER_OVERRIDDEN
+from ..core.spec import ClusterSpec, Plugin
 from ..mesos.link import MesosLink
-from ..mesos.translate import ExecutorFile, framework_info
+from ..mesos.translate import ExecutorFile, Supply, framework_info
 from ..runtime.chronicle import Told
 from ..runtime.cycle import Cycle
 from ..runtime.loop import ClusterLoop, Failpoints
@@ -31,9 +32,12 @@ from ..settings import Settings
 from ..store.codec import CodecError
 from ..store.contract import StoreBusy, StoreError
 from ..store.sqlite import SqliteStore
-from . import change, present
+from . import present
+from .changing import Changing, confirmed
 from .delivery import build_executor
-from .errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from .errors import Conflict, NotFound, Unavailable
+from .operating import Operating
+from .vault import Vault
 from .views import (
     Accepted,
     ClusterDetail,
@@ -42,7 +46,6 @@ from .views import (
     NodeView,
     OfferView,
     PlanView,
-    RevisionView,
     ServiceStatus,
 )
 
@@ -52,7 +55,7 @@ WATCHER_QUEUE = 1000                # a watcher that is further behind loses the
 MAX_CLUSTERS = 1000
 
 
-class Clusters:
+class Clusters(Changing, Operating):
     """Fulfils ``ClusterService``.
 
     Raises StoreBusy when another process uses the same state directory, StoreError when it cannot
@@ -63,6 +66,7 @@ class Clusters:
         self.settings = settings
         self.executor_file: Path | None = build_executor(settings.state_dir / "executor")
         self._store = SqliteStore(settings.state_dir)
+        self._vault = Vault(settings.state_dir)
         self._base_url = settings.advertise_url or ""
         self._instance = f"{socket.gethostname()}:{os.getpid()}"
         self._loops: dict[str, ClusterLoop] = {}
@@ -108,7 +112,7 @@ class Clusters:
         framework = framework_info(identity, settings.failover_timeout_s, settings.executor_user,
                                    f"{self._base_url}/clusters/{identity.name}")
         link = MesosLink(identity, settings.mesos_master, framework, self._executor(),
-                         self._distribution, loop.deliver,
+                         partial(self._supply, cycle), loop.deliver,
                          credentials.secret.get_secret_value() if credentials else None)
         self._loops[identity.name] = loop
         loop.start(link)
@@ -120,19 +124,32 @@ class Clusters:
         return ExecutorFile(f"{self._base_url}/v1/executor/{name}", name,
                             self.settings.executor_python, self.settings.executor_user)
 
-    def _distribution(self, version: str) -> tuple[str, str]:
-        known = self.settings.distributions.get(version)
-        if known is None:
-            raise EsaasError(f"no distribution of Elasticsearch {version} is known here")
-        return known.url, known.sha256
+    def _supply(self, cycle: Cycle, payload: LaunchPayload) -> Supply:
+        """Where the parts of a launch come from; EsaasError when one is not to be had."""
+        if payload.sidecar is not None:
+            return Supply()
+        url, sha256 = payload.url, payload.sha256
+        if not url or not sha256:
+            known = self.settings.distributions.get(payload.version)
+            if known is None:
+                raise EsaasError(f"no distribution of {payload.version} is known here")
+            url, sha256 = known.url, known.sha256
+        values = self._vault.read(cycle) if payload.secrets else {}
+        missing = sorted(set(payload.secrets) - set(values))
+        if missing:
+            raise EsaasError(f"secure settings without a value: {', '.join(missing)}")
+        return Supply(url, sha256, tuple(self._plugin(item, payload.version)
+                                         for item in payload.plugins),
+                      {key: values[key] for key in payload.secrets})
+
+    def _plugin(self, plugin: Plugin, version: str) -> tuple[str, str, str]:
+        """(name, url, sha256): the spec's own source, the catalog's, or Elastic's by name."""
+        if plugin.url and plugin.sha256:
+            return plugin.name, plugin.url, plugin.sha256
+        known = self.settings.plugins.get(plugin.name, {}).get(version)
+        return (plugin.name, known.url, known.sha256) if known else (plugin.name, "", "")
 
     # ------------------------------------------------------------------ looking
-
-    def _loop(self, name: str) -> ClusterLoop:
-        loop = self._loops.get(name)
-        if loop is None:
-            raise NotFound(f"no cluster is called {name!r}")
-        return loop
 
     def status(self) -> ServiceStatus:
         """The service itself."""
@@ -202,9 +219,24 @@ class Clusters:
         self._broadcast(name, event, *([self._summary(loop)] if loop is not None else []))
 
     def _changed(self, name: str) -> None:
-        """A new look at a cluster: open pages show it."""
+        """A new look at a cluster: open pages show it, clusters that search it learn its nodes."""
+        self._tell_remotes(name)
         if self._watchers and name in self._loops:
             self._broadcast(name, self._summary(self._loops[name]))
+
+    def _tell_remotes(self, name: str) -> None:
+        """Clusters whose remote clusters follow one another."""
+        for loop in self._loops.values():
+            for remote in loop.state.spec.remotes:
+                other = self._loops.get(remote.cluster or "")
+                if other is None or name not in (loop.name, other.name):
+                    continue
+                seeds = tuple(sorted(record.seat.transport_address for record in
+                                     other.state.nodes.values() if record.seat is not None
+                                     and not record.retire and other.state.is_ready(record)
+                                     and not other.state.is_sidecar(record)))
+                if seeds:
+                    loop.remote_seen(other.name, seeds)
 
     def _broadcast(self, name: str, *items: EventView | ClusterSummary) -> None:
         for queue, wanted in self._watchers.items():
@@ -248,20 +280,6 @@ class Clusters:
         return Accepted(cluster=spec.name, revision=1,
                         message=f"{spec.name} is being made; follow its plan")
 
-    def _checked(self, body: Any) -> ClusterSpec:
-        if not isinstance(body, dict):
-            raise Malformed("a spec is an object with name, tenant, version and groups")
-        try:
-            spec = parse_spec(body)
-        except SpecFaults as error:
-            raise Invalid("the spec cannot be carried out", error.faults) from error
-        if spec.distribution is None and spec.version not in self.settings.distributions:
-            known = ", ".join(sorted(self.settings.distributions)) or "none"
-            raise Invalid("the spec cannot be carried out", [Fault(
-                "version", f"no distribution of {spec.version} is known here (known: {known}); "
-                "name one in 'distribution' with url and sha256", "distribution_known")])
-        return spec
-
     @staticmethod
     def _created_before(state: ClusterState, spec: ClusterSpec) -> Accepted:
         name = spec.name
@@ -274,105 +292,6 @@ class Clusters:
         return Accepted(cluster=name, revision=state.revision, changed=False,
                         message=f"{name} exists with this spec already")
 
-    async def update(self, name: str, body: Any, *, dry_run: bool = False,
-                     override: str | None = None) -> Accepted:
-        """Want another spec."""
-        loop = self._loop(name)
-        spec = self._checked(body)
-        async with loop.changing:
-            return await self._change(loop, spec, dry_run, override)
-
-    async def scale(self, name: str, group: str, count: int, *, dry_run: bool = False,
-                    override: str | None = None) -> Accepted:
-        """Change the number of nodes of a group."""
-        loop = self._loop(name)
-        async with loop.changing:
-            old = loop.state.spec
-            if old.group(group) is None:
-                raise NotFound(f"{name} has no node group {group!r}; it has "
-                               + ", ".join(item.name for item in old.groups))
-            try:
-                new = old.with_count(group, count)
-            except SpecFaults as error:
-                raise Invalid(f"{group} cannot have {count} nodes", error.faults) from error
-            return await self._change(loop, new, dry_run, override)
-
-    async def rollback(self, name: str, revision: int, *, dry_run: bool = False,
-                       override: str | None = None) -> Accepted:
-        """Want the spec of an earlier revision again."""
-        loop = self._loop(name)
-        async with loop.changing:
-            found = loop.cycle.book.spec_of(revision)
-            if found is None:
-                raise NotFound(f"{name} has no revision {revision}; it is at "
-                               f"{loop.state.revision}")
-            return await self._change(loop, found, dry_run, override)
-
-    async def _change(self, loop: ClusterLoop, new: ClusterSpec, dry_run: bool,
-                      override: str | None) -> Accepted:
-        """One door for every new spec: checked, previewed, stored."""
-        name, state = loop.name, loop.state
-        if state.deleting:
-            raise Conflict(f"{name} is being deleted", [
-                Fault("", "a cluster that is being deleted cannot be changed", "not_deleting")])
-        if new == state.spec:
-            return Accepted(cluster=name, revision=state.revision, changed=False,
-                            message=f"{name} is wanted like that already")
-        faults = change.refusals(state, new)
-        kept = [fault for fault in faults if fault.rule != override]
-        if kept:
-            raise Conflict(f"{name} cannot be changed like that", kept)
-        if override and len(kept) == len(faults):
-            raise Invalid("nothing to override", [Fault(
-                "override", f"no rule called {override!r} refuses this change", "override")])
-        if override in NEVER_OVERRIDDEN:
-            raise Invalid("this rule cannot be overridden", [Fault(
-                "override", f"{override} holds whatever anybody says", "override")])
-        preview = change.preview(state, new)
-        revision = state.revision + 1
-        if dry_run:
-            return Accepted(cluster=name, revision=revision, preview=preview,
-                            message="the change can be made; nothing was changed")
-        await self._command(loop, ev.SpecAccepted(time.time(), revision, new, override or ""))
-        return Accepted(cluster=name, revision=revision, preview=preview,
-                        message="; ".join(preview.changes) or f"revision {revision} is wanted")
-
-    def revisions(self, name: str) -> list[RevisionView]:
-        """Every spec that was wanted, newest first; NotFound."""
-        loop = self._loop(name)
-        wanted_at = {1: loop.state.identity.created_at}
-        for _, entry in self._store.journal(name, "told", 0, 10_000):
-            if entry.kind == "revision":
-                event = present.event_view(name, entry)
-                wanted_at[event.details["revision"]] = event.at
-        return present.revision_views(loop.cycle.book.specs(), wanted_at, loop.state.revision)
-
-    async def pause(self, name: str, paused: bool) -> Accepted:
-        """Begin no further step of a change, or go on."""
-        loop = self._loop(name)
-        async with loop.changing:
-            changed = loop.state.paused != paused
-            if changed:
-                await self._command(loop, ev.Paused(time.time(), paused))
-        return Accepted(cluster=name, revision=loop.state.revision, changed=changed,
-                        message=f"changes of {name} {'are paused' if paused else 'go on'}")
-
-    async def restart(self, name: str, node: str | None = None) -> Accepted:
-        """Restart a node in place, or all, one by one and gated."""
-        loop = self._loop(name)
-        async with loop.changing:
-            if loop.state.deleting:
-                raise Conflict(f"{name} is being deleted", [
-                    Fault("", "a cluster that is being deleted cannot be changed",
-                          "not_deleting")])
-            if node is not None and node not in loop.state.nodes:
-                raise NotFound(f"{name} has no node {node!r}; it has "
-                               + ", ".join(sorted(loop.state.nodes)))
-            for item in [node] if node is not None else sorted(loop.state.nodes):
-                await self._command(loop, ev.RestartAsked(time.time(), item))
-        return Accepted(cluster=name, revision=loop.state.revision,
-                        message=f"{node or 'every node, one by one,'} is to be restarted")
-
     async def delete(self, name: str, confirm: str) -> Accepted:
         """Stop all nodes, destroy their volumes, free everything, deregister."""
         loop = self._loop(name)
@@ -381,22 +300,13 @@ class Clusters:
 
     async def _delete(self, loop: ClusterLoop, confirm: str) -> Accepted:
         name = loop.name
-        if confirm != name:
-            raise Invalid("a deletion must be confirmed by the cluster's name", [
-                Fault("confirm", f"must be {name!r}, found {confirm!r}", "confirmed_by_name")])
+        confirmed(confirm, name, "a deletion")
         if loop.state.deleting:
             return Accepted(cluster=name, revision=loop.state.revision, changed=False,
                             message=f"{name} is being deleted already")
         await self._command(loop, ev.DeleteAccepted(time.time()))
         return Accepted(cluster=name, revision=loop.state.revision,
                         message=f"{name} is being deleted, with all its volumes")
-
-    @staticmethod
-    async def _command(loop: ClusterLoop, event: ev.Event) -> None:
-        try:
-            await loop.command(event)
-        except EsaasError as error:
-            raise Unavailable(f"the request could not be stored: {error}") from error
 
     def _removed(self, name: str) -> None:
         loop = self._loops.pop(name)

@@ -2,14 +2,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import orjson
 
 from ..core.draft import AgentAnswer
-from ..core.facts import ClusterState, NodeRecord, NodeState
-from ..core.plan import Plan, diff, summary, wanted_nodes
+from ..core.facts import ClusterState, Errand, NodeRecord, NodeState
+from ..core.gates import FORCIBLE
+from ..core.launch import heap_mb
+from ..core.plan import Plan, Progress, diff, summary, wanted_nodes
 from ..core.resources import describe
-from ..core.spec import ClusterSpec
+from ..core.spec import EXECUTOR_CPUS, EXECUTOR_MEM_MB, ClusterSpec
+from ..core.switches import in_force
 from ..store.contract import Entry
 from .change import differences
 from .views import (
@@ -20,10 +24,14 @@ from .views import (
     GateView,
     NodeView,
     OfferView,
+    OperationView,
     PhaseView,
     PlanView,
+    ProgressView,
     RevisionView,
+    SecretView,
     StepView,
+    SwitchView,
 )
 
 ES_STALE_S = 30.0
@@ -39,9 +47,17 @@ def plan_view(state: ClusterState, now: float) -> PlanView:
             StepView(id=step.id, title=step.title, node=step.node, status=step.status.value,
                      detail=step.detail, gates=[
                          GateView(name=gate.name, ok=gate.ok,
-                                  reason="" if gate.ok else gate.reason)
-                         for gate in step.gates])
+                                  reason=gate.reason if not gate.ok or "forced" in gate.reason
+                                  else "", forcible=gate.name in FORCIBLE and not gate.ok)
+                         for gate in step.gates],
+                     progress=progress_view(step.progress), can_restart=step.can_restart)
             for step in phase.steps]) for phase in plan.phases])
+
+
+def progress_view(progress: Progress | None) -> ProgressView | None:
+    """How far long work is."""
+    return None if progress is None else ProgressView(
+        done=progress.done, total=progress.total, unit=progress.unit, text=progress.text)
 
 
 def es_view(state: ClusterState, now: float) -> EsView:
@@ -68,7 +84,8 @@ def node_view(state: ClusterState, record: NodeRecord) -> NodeView:
     member = member if member is not None and member.id == record.es_node_id else None
     started = record.state is not NodeState.PLANNED
     return NodeView(
-        name=record.name, group=record.group, roles=list(group.roles) if group else [],
+        name=record.name, group=record.group, kind=group.kind if group else "elasticsearch",
+        paused=record.held, leaving=record.leaving, roles=list(group.roles) if group else [],
         state="ready" if state.is_ready(record) else record.state.value, detail=record.message,
         host=seat.host if seat else None, rack=seat.attribute("rack") if seat else None,
         agent_id=seat.agent_id if seat else None,
@@ -77,8 +94,10 @@ def node_view(state: ClusterState, record: NodeRecord) -> NodeView:
         http_address=seat.http_address if seat else None,
         transport_address=seat.transport_address if seat else None,
         es_node_id=record.es_node_id, pid=record.pid, version=record.version,
-        cpus=group.cpus if group else 0.0, mem_mb=group.mem_mb if group else 0,
-        heap_mb=group.heap_mb if group else 0,
+        cpus=round(seat.resources.cpus - EXECUTOR_CPUS, 3) if seat else group.cpus if group else 0,
+        mem_mb=seat.resources.mem_mb - EXECUTOR_MEM_MB if seat else group.mem_mb if group else 0,
+        heap_mb=0 if group is None or group.is_sidecar else heap_mb(group, record) if seat
+        else group.heap_mb,
         disk_mb=seat.resources.disk_mb if seat else group.disk_mb if group else 0,
         shards=member.shards if member else None,
         disk_used_percent=member.disk_used_percent if member else None,
@@ -89,7 +108,7 @@ def endpoints(state: ClusterState) -> dict[str, list[str]]:
     """URLs of ready nodes, all and by role."""
     found: dict[str, list[str]] = {"http": [], "master": [], "data": [], "ingest": []}
     for record in sorted(state.nodes.values(), key=lambda item: item.name):
-        if record.seat is None or not state.is_ready(record):
+        if record.seat is None or not state.is_ready(record) or state.is_sidecar(record):
             continue
         url = f"http://{record.seat.http_address}"
         group = state.group_of(record)
@@ -108,7 +127,9 @@ def summary_view(state: ClusterState, sentence: str, now: float) -> ClusterSumma
         goal="delete" if state.deleting else "run", health=es.health, health_age_s=es.age_s,
         nodes_ready=sum(state.is_ready(record) for name, record in state.nodes.items()
                         if name in wanted),
-        nodes_wanted=len(wanted), paused=state.paused, plan_status=plan.status.value,
+        nodes_wanted=len(wanted), paused=state.paused, canary=waiting_canary(state),
+        setback=state.setback,
+        plan_status=plan.status.value,
         plan_done=plan.done, plan_total=len(plan.steps),
         summary=sentence if sentence.startswith("held") else summary(state, plan),
         revision=state.revision, connected=state.link.connected,
@@ -124,7 +145,48 @@ def detail_view(state: ClusterState, sentence: str, master: str | None,
         role=state.identity.role, mesos_master=master, es=es_view(state, now),
         nodes=[node_view(state, record) for _, record in sorted(state.nodes.items())],
         plan=plan_view(state, now), endpoints=endpoints(state),
+        switches=switch_views(state), operations=operation_views(state),
+        secrets=secret_views(state),
+        settled_revision=state.settled[0] if state.settled else None,
         spec=state.spec.model_dump(mode="json"))
+
+
+def waiting_canary(state: ClusterState) -> str:
+    """The first node of a change, while people are to look at it."""
+    canary = state.canary
+    waits = canary is not None and canary.revision == state.revision > state.approved
+    return canary.node if canary is not None and waits and state.is_ready(
+        state.nodes.get(canary.node) or NodeRecord(canary.node, "", NodeState.PLANNED, 0.0)
+    ) else ""
+
+
+def switch_views(state: ClusterState) -> list[SwitchView]:
+    """Switches that people have set."""
+    return [SwitchView(
+        switch=cast(Any, name), value=switch.value, set_at=switch.set_at, until=switch.until,
+        before=in_force(switch.before, name) if switch.before else "",
+        restoring=switch.restoring) for name, switch in sorted(state.switches.items())]
+
+
+def operation_views(state: ClusterState) -> list[OperationView]:
+    """What people had done once, newest first."""
+    return [operation_view(item) for item in reversed(state.errands)]
+
+
+def operation_view(item: Errand) -> OperationView:
+    """One of them, with how far it is."""
+    progress = ProgressView(done=item.done, total=item.total, unit="indices",
+                            text=f"{item.done} of {item.total} indices") if item.total else None
+    return OperationView(
+        id=item.id, kind=cast(Any, item.kind), parameters=dict(item.parameters),
+        status=cast(Any, item.status), asked_at=item.asked_at, ended_at=item.ended_at,
+        progress=progress, message=item.message)
+
+
+def secret_views(state: ClusterState) -> list[SecretView]:
+    """That secure settings are there, never what they are."""
+    return [SecretView(key=key, set_at=item.set_at, version=item.version)
+            for key, item in sorted(state.secrets.items())]
 
 
 def offer_views(answers: Mapping[str, tuple[float, AgentAnswer]]) -> Iterable[OfferView]:

@@ -22,6 +22,16 @@ class GateView(_View):
     name: str = Field(examples=["one_master_at_a_time"])
     ok: bool
     reason: str
+    forcible: bool = Field(False, description="whether people may go past it; they are recorded")
+
+
+class ProgressView(_View):
+    """How far long work is: a drain in MB and shards, a force merge in indices."""
+
+    done: float
+    total: float
+    unit: str = Field(examples=["MB"])
+    text: str = Field(examples=["3 shards and 120 MB of 400 MB left"])
 
 
 class StepView(_View):
@@ -33,6 +43,8 @@ class StepView(_View):
     status: StepStatus
     detail: str = ""
     gates: list[GateView] = []
+    progress: ProgressView | None = None
+    can_restart: bool = Field(False, description="whether it can be begun anew")
 
 
 class PhaseView(_View):
@@ -60,10 +72,13 @@ class NodeView(_View):
 
     name: str
     group: str
+    kind: Literal["elasticsearch", "sidecar"] = "elasticsearch"
     roles: list[str]
     state: str = Field(examples=["planned", "placing", "starting", "running", "ready", "down",
                                  "unreachable", "stopping", "stopped", "releasing"])
     detail: str = Field("", description="the last message about it, for people")
+    paused: bool = Field(False, description="held for debugging: Elasticsearch is not started")
+    leaving: str = Field("", description="why it is to go once it is drained")
     host: str | None = None
     rack: str | None = None
     agent_id: str | None = None
@@ -97,6 +112,9 @@ class ClusterSummary(_View):
     nodes_ready: int
     nodes_wanted: int
     paused: bool = Field(False, description="whether people hold all further steps of a change")
+    canary: str = Field("", description="the first node of a change, while it waits for people "
+                        "to let the change go on")
+    setback: str = Field("", description="why the last change went back by itself")
     plan_status: StepStatus
     plan_done: int
     plan_total: int
@@ -123,6 +141,42 @@ class EsView(_View):
     elected_master: str | None = None
 
 
+SwitchName = Literal["allocation", "rebalance", "read_only"]
+OperationKind = Literal["flush", "clear_cache", "force_merge", "reroute_retry"]
+
+
+class SwitchView(_View):
+    """A switch of the cluster that people have set, and when it goes back by itself."""
+
+    switch: SwitchName
+    value: str = Field(examples=["none"])
+    before: str = Field(examples=["all"], description="what it goes back to")
+    until: float | None = Field(None, description="goes back by itself then; nothing: when asked")
+    set_at: float
+    restoring: bool = Field(False, description="on its way back")
+
+
+class OperationView(_View):
+    """Something that people had done once, and what came of it."""
+
+    id: str
+    kind: OperationKind
+    parameters: dict[str, Any] = {}
+    status: Literal["waiting", "running", "done", "failed"]
+    asked_at: float
+    ended_at: float | None = None
+    progress: ProgressView | None = None
+    message: str = ""
+
+
+class SecretView(_View):
+    """A secure setting: that it is there, never what it is."""
+
+    key: str = Field(examples=["s3.client.default.access_key"])
+    set_at: float
+    version: int = Field(description="counts how often it was set")
+
+
 class ClusterDetail(ClusterSummary):
     """Everything on one page."""
 
@@ -136,6 +190,12 @@ class ClusterDetail(ClusterSummary):
     endpoints: dict[str, list[str]] = Field(
         description="URLs by role", examples=[{"http": ["http://127.0.0.1:31100"]}])
     spec: dict[str, Any]
+    switches: list[SwitchView] = []
+    operations: list[OperationView] = Field([], description="the last ones, newest first")
+    secrets: list[SecretView] = []
+    settled_revision: int | None = Field(
+        None, description="the last revision that was in force on every node; abandon goes back "
+        "to it")
 
 
 class OfferView(_View):
@@ -170,7 +230,11 @@ class Preview(_View):
     changes: list[str] = Field(description="what differs, one a line: path: old -> new")
     starts: list[str] = Field([], description="nodes that would be started")
     restarts: list[str] = Field([], description="nodes that would be restarted, in order")
+    replaces: list[str] = Field([], description="nodes that would move to a new volume: another "
+                                "is started, then they are drained and removed")
     removes: list[str] = Field([], description="nodes that would be drained and removed")
+    live: list[str] = Field([], description="settings that would change without a restart")
+    reasons: dict[str, str] = Field({}, description="why, by node")
 
 
 class RevisionView(_View):

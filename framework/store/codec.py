@@ -6,7 +6,7 @@ refused, because an older service must not write over what it does not understan
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,18 @@ from pydantic import TypeAdapter
 
 from ..core import events
 from ..core.errors import EsaasError
-from ..core.facts import Bootstrap, ClusterState, Identity, Layered, NodeRecord, Seeds
+from ..core.facts import (
+    Bootstrap,
+    Canary,
+    ClusterState,
+    Errand,
+    Identity,
+    Layered,
+    NodeRecord,
+    Secret,
+    Seeds,
+    Switch,
+)
 from ..core.spec import ClusterSpec
 from .contract import Delete, Put, Stored
 
@@ -44,6 +55,16 @@ class Meta:
     excluded_votes: tuple[str, ...] = ()
     held_allocation: Layered | None = None
     paused: bool = False
+    settled: int | None = None          # a revision; its spec has a record of its own
+    setback: str = ""
+    canary: Canary | None = None
+    approved: int = 0
+    switches: dict[str, Switch] = dataclasses.field(default_factory=dict)
+    errands: tuple[Errand, ...] = ()
+    secrets: dict[str, Secret] = dataclasses.field(default_factory=dict)
+    live_keys: tuple[str, ...] = ()
+    raised_delays: bool = False
+    replaced_at: tuple[float, ...] = ()
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -92,7 +113,12 @@ def to_records(state: ClusterState) -> dict[str, bytes]:
     base = cluster_path(state.identity.name)
     meta = Meta(state.identity, state.revision, state.bootstrap, state.seeds, dict(state.gone),
                 state.deleting, state.removed, state.excluded, state.excluded_votes,
-                state.held_allocation, state.paused)
+                state.held_allocation, state.paused,
+                settled=state.settled[0] if state.settled else None, canary=state.canary,
+                setback=state.setback, approved=state.approved,
+                switches=dict(state.switches), errands=state.errands,
+                secrets=dict(state.secrets), live_keys=state.live_keys,
+                raised_delays=state.raised_delays, replaced_at=state.replaced_at)
     return {f"{base}/meta": encode(meta),
             f"{base}/specs/{state.revision:08d}": encode(state.spec),
             **{f"{base}/nodes/{name}": encode(record) for name, record in state.nodes.items()}}
@@ -111,11 +137,23 @@ def from_records(records: Mapping[str, Stored], name: str) -> ClusterState:
                          meta.revision, meta.bootstrap, seeds=meta.seeds, gone=dict(meta.gone),
                          deleting=meta.deleting, removed=meta.removed, excluded=meta.excluded,
                          excluded_votes=meta.excluded_votes,
-                         held_allocation=meta.held_allocation, paused=meta.paused)
+                         held_allocation=meta.held_allocation, paused=meta.paused,
+                         settled=_settled(records, base, meta), canary=meta.canary,
+                         setback=meta.setback,
+                         approved=meta.approved, switches=meta.switches, errands=meta.errands,
+                         secrets=meta.secrets, live_keys=meta.live_keys,
+                         raised_delays=meta.raised_delays, replaced_at=meta.replaced_at)
     for path, stored in sorted(records.items()):
         if path.startswith(f"{base}/nodes/"):
             state = state.with_node(decode(stored.data, NodeRecord))
     return state
+
+
+def _settled(records: Mapping[str, Stored], base: str,
+             meta: Meta) -> tuple[int, ClusterSpec] | None:
+    """The last revision in force; None when there is none to go back to."""
+    stored = records.get(f"{base}/specs/{meta.settled:08d}") if meta.settled else None
+    return (meta.settled, decode(stored.data, ClusterSpec)) if meta.settled and stored else None
 
 
 class RecordBook:
@@ -150,13 +188,27 @@ class RecordBook:
 
     def stored(self, state: ClusterState, changes: list[Put | Delete],
                versions: Mapping[str, int]) -> None:
-        """Take note of a write that succeeded."""
+        """Take note of a write of this state that succeeded."""
+        self.wrote(changes, versions)
+        self._last = state
+
+    def read(self, path: str) -> bytes | None:
+        """A record as it is stored; None when there is none."""
+        stored = self._stored.get(path)
+        return stored.data if stored is not None else None
+
+    def put(self, path: str, data: bytes) -> Put:
+        """The change that writes one record."""
+        old = self._stored.get(path)
+        return Put(path, data, old.version if old is not None else 0)
+
+    def wrote(self, changes: Sequence[Put | Delete], versions: Mapping[str, int]) -> None:
+        """Take note of records that were written."""
         for change in changes:
             if isinstance(change, Delete):
                 del self._stored[change.path]
             else:
                 self._stored[change.path] = Stored(change.data, versions[change.path])
-        self._last = state
 
     def specs(self) -> dict[int, ClusterSpec]:
         """Every revision of the spec that is stored."""
@@ -177,7 +229,9 @@ class RecordBook:
 def _meta_differs(old: ClusterState, new: ClusterState) -> bool:
     return any(getattr(old, field) != getattr(new, field) for field in (
         "identity", "revision", "bootstrap", "seeds", "gone", "deleting", "removed", "spec",
-        "excluded", "excluded_votes", "held_allocation", "paused"))
+        "excluded", "excluded_votes", "held_allocation", "paused", "settled", "setback", "canary",
+        "approved", "switches", "errands", "secrets", "live_keys", "raised_delays",
+        "replaced_at"))
 
 
 # Events that are worth a line in the journal; the others are bookkeeping of one moment.

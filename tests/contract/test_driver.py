@@ -269,7 +269,8 @@ def link(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(driver_module, "BACKOFF_FIRST_S", 0.001)
     inbound: Queue[Inbound] = Queue()
     found = MesosLink(identity(framework_id=None), master.address, dict(INFO),
-                      translate.ExecutorFile("http://x/y", "y"), lambda _: ("", ""), inbound.put)
+                      translate.ExecutorFile("http://x/y", "y"), lambda _: translate.Supply(),
+                      inbound.put)
     found.start()
     yield found, inbound
     found.stop()

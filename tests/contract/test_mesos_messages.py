@@ -40,6 +40,8 @@ from .standin_master import WAIT_S, StandInMaster
 S = NodeState
 EXECUTOR = translate.ExecutorFile("http://10.0.0.9:8080/executor-abc.pyz", "executor-abc.pyz",
                                   user="elastic")
+SUPPLY = translate.Supply("http://es/6.8.23.zip", "0" * 64,
+                          (("analysis-x", "http://es/x.zip", "1" * 64),), {"s3.key": "hush"})
 CALL, EVENT = "mesos.v1.scheduler.Call", "mesos.v1.scheduler.Event"
 
 
@@ -62,7 +64,7 @@ def link(master: StandInMaster) -> Iterator[MesosLink]:
     info = translate.framework_info(identity(framework_id=None), 1209600.0, "root",
                                     "http://10.0.0.9:8080/clusters/demo")
     found = MesosLink(identity(), master.address, info, EXECUTOR,
-                      lambda version: (f"http://es/{version}.zip", "0" * 64), inbound.put,
+                      lambda payload: SUPPLY, inbound.put,
                       "secret")
     found.start()
     try:
@@ -152,6 +154,8 @@ def test_placing_a_node_is_what_mesos_reads(
     assert task.executor.command.uris[0].value == EXECUTOR.url
     told = payload.read_launch({"data": base64.b64encode(task.data).decode()})
     assert told.node == "node-1" and told.distribution.url == "http://es/6.8.23.zip"
+    assert [plugin.name for plugin in told.plugins] == ["analysis-x"]
+    assert dict(told.secure_settings) == {"s3.key": "hush"} and "hush" not in repr(SUPPLY)
     held = [*task.resources, *task.executor.resources]
     assert sum(item.scalar.value for item in held if item.name == "cpus") == pytest.approx(1.1)
     assert sum(item.scalar.value for item in held if item.name == "mem") == 1088
@@ -209,7 +213,7 @@ def test_acknowledgements_are_what_mesos_reads(mesos: MesosMessages) -> None:
     with StandInMaster() as master:
         inbound: Queue[Inbound] = Queue()
         info = translate.framework_info(identity(), 60.0, None)
-        link = MesosLink(identity(), master.address, info, EXECUTOR, lambda _: ("", ""),
+        link = MesosLink(identity(), master.address, info, EXECUTOR, lambda _: translate.Supply(),
                          inbound.put)
         link.start()
         try:

@@ -8,6 +8,7 @@ import pytest
 from esaas.framework.core.config import fingerprint, outdated, wanted
 from esaas.framework.core.facts import (
     Bootstrap,
+    Canary,
     ClusterState,
     EsNode,
     EsView,
@@ -18,8 +19,10 @@ from esaas.framework.core.facts import (
     NodeState,
     Seat,
     ShardLoad,
+    Switch,
 )
 from esaas.framework.core.gates import (
+    FORCIBLE,
     RESTART_GATES,
     STOP_GATES,
     held_by,
@@ -61,6 +64,12 @@ def changed(found: ClusterState, name: str, **fields: Any) -> ClusterState:
     return found.with_node(replace(found.nodes[name], **fields))
 
 
+def full(**view: Any) -> ClusterState:
+    """node-3 drains and still holds 50 MB."""
+    found = state(**{"loads": {"node-3": ShardLoad(5, 0, 50)}, **view})
+    return changed(found, "node-3", draining=True)
+
+
 def test_an_empty_excluded_node_may_leave() -> None:
     assert held_by(stop_gates(state(), state().nodes["node-3"], NOW)) is None
     assert held_by(stop_gates(state("7.17.29"), state().nodes["node-3"], NOW)) is None
@@ -78,6 +87,14 @@ LEAVING: list[tuple[str, ClusterState]] = [
     ("drained", state(exclude_settings=(None, None))),
     ("drained", state(exclude_settings=("other", "node-3"))),       # a transient one masks
     ("masters_are_ready", changed(state(), "node-2", state=NodeState.STARTING)),
+    ("successor_ready", changed(changed(state(), "node-3", moving=True), "node-2",
+                                state=NodeState.DOWN)),
+    ("successor_ready", changed(state(), "node-3", moving=True).without_node("node-2")),
+    ("drain_can_end", full(max_replicas=2)),
+    ("drain_can_end", full(allocation_settings=("none", None))),
+    ("drain_can_end", full(nodes={name: EsNode(
+        f"es-{name}", name, disk_total_mb=1000.0, disk_used_percent=84.0) for name in NAMES})),
+    ("copies_rebuilt", changed(state(health="yellow"), "node-3", state=NodeState.UNREACHABLE)),
     ("quorum_kept", state(minimum_master_nodes=3)),
     ("votes_excluded", state("7.17.29", voting_exclusions=())),
     ("one_master_leaves_at_a_time", changed(state(), "node-2", leaving="scale-in")),
@@ -94,15 +111,79 @@ def test_every_gate_of_leaving_can_hold() -> None:
     assert {gate for gate, _ in LEAVING} == {gate.__name__ for gate in STOP_GATES}
 
 
+COPIES = {"node-1": frozenset({"a[0]", "b[0]"}), "node-2": frozenset({"a[0]"}),
+          "node-3": frozenset({"c[0]"})}
+
+
+def parallel(found: ClusterState, **more: Any) -> ClusterState:
+    """With the strategy parallel, two nodes down at once."""
+    change = found.spec.change.model_copy(update={"strategy": "parallel", "max_down": 2})
+    return replace(found, spec=found.spec.model_copy(update={"change": change}), **more)
+
+
+def as_data(found: ClusterState, *, masters: str) -> ClusterState:
+    """All nodes but the named one are data nodes only."""
+    group = found.spec.groups[0]
+    spec = found.spec.model_copy(update={"groups": (
+        group, group.model_copy(update={"name": "data", "roles": ("data",)}))})
+    for name in NAMES:
+        if name != masters:
+            found = changed(found, name, group="data")
+    return replace(found, spec=spec)
+
+
+def mixed(**view: Any) -> ClusterState:
+    """The middle of an upgrade."""
+    nodes = dict(state().es.nodes) | {"node-2": EsNode("es-node-2", "node-2", version="7.17.29")}
+    return state(**{"health": "yellow", "nodes": nodes, "copies": COPIES, **view})
+
+
+LARGER = state().spec.model_copy(update={"groups": (
+    state().spec.groups[0].model_copy(update={"mem_mb": 4096}),)})
 RESTARTING: list[tuple[str, ClusterState]] = [
     ("connected_to_mesos", replace(state(), link=Link())),
     ("not_paused", replace(state(), paused=True)),
+    ("canary_approved", replace(state(), canary=Canary(1, "node-2"))),
+    ("room_reserved", replace(state(), spec=LARGER)),
     ("es_view_fresh", state(at=NOW - 31)),
-    ("one_node_at_a_time", changed(state(), "node-2", state=NodeState.DOWN)),
+    ("change_budget", changed(state(), "node-2", state=NodeState.DOWN)),
+    ("change_budget", changed(state(), "node-2", recycle=1)),
+    ("one_master_restarts_at_a_time", parallel(changed(state(), "node-2", recycle=1))),
+    ("shares_no_shard", parallel(changed(as_data(state(copies=COPIES), masters="node-3"),
+                                         "node-2", recycle=1))),
+    ("shares_no_shard", parallel(changed(as_data(state(), masters="node-3"), "node-2",
+                                         recycle=1))),
+    ("no_switch_in_the_way", replace(state(), switches={"allocation": Switch(
+        "none", (None, None), 1.0)})),
     ("cluster_green", state(health="yellow")),
+    ("no_last_copy", mixed(lone=frozenset({"b[0]"}), incomplete=frozenset({"b[0]"}))),
+    ("no_last_copy", mixed(copies=None)),
     ("nothing_moves", state(relocating_shards=1)),
     ("nothing_moves", state(initializing_shards=1)),
 ]
+
+
+def test_data_nodes_that_share_nothing_may_go_together() -> None:
+    found = parallel(changed(as_data(state(copies=COPIES), masters="node-2"), "node-3", recycle=1))
+    assert held_by(restart_gates(found, found.nodes["node-1"], NOW)) is None
+
+
+@pytest.mark.parametrize("gate", sorted(FORCIBLE))
+def test_people_go_past_a_gate_that_may_be_forced(gate: str) -> None:
+    cases = [(found, "node-1", restart_gates) for name, found in RESTARTING if name == gate]
+    cases += [(found, "node-3", stop_gates) for name, found in LEAVING if name == gate]
+    for found, node, ask in cases:
+        forced = changed(found, node, forced=(gate,))
+        answers = {answer.name: answer for answer in ask(forced, forced.nodes[node], NOW)}
+        assert answers[gate].ok and answers[gate].reason.startswith("forced: ")
+
+
+@pytest.mark.parametrize(("gate", "found"), [
+    case for case in LEAVING if case[0] not in FORCIBLE])
+def test_nobody_goes_past_what_keeps_data_and_quorum(gate: str, found: ClusterState) -> None:
+    forced = changed(found, "node-3", forced=(gate,))
+    answer = held_by(stop_gates(forced, forced.nodes["node-3"], NOW))
+    assert answer is not None and answer.name == gate
 
 
 @pytest.mark.parametrize(("gate", "found"), RESTARTING)
@@ -121,10 +202,9 @@ def test_a_node_that_is_no_member_may_always_restart() -> None:
 
 
 def test_yellow_is_enough_in_the_middle_of_an_upgrade() -> None:
-    nodes = dict(state().es.nodes) | {"node-2": EsNode("es-node-2", "node-2", version="7.17.29")}
-    found = state(health="yellow", nodes=nodes)
+    found = mixed()
     assert held_by(restart_gates(found, found.nodes["node-1"], NOW)) is None
-    red = state(health="red", nodes=nodes)
+    red = mixed(health="red")
     assert held_by(restart_gates(red, red.nodes["node-1"], NOW)).name == "cluster_green"
 
 

@@ -69,6 +69,10 @@ CASES: list[tuple[Gate, ClusterState, str, str]] = [
     (gates.quorum_raised, grown(3, "data-1", minimum_master_nodes=None), "data-1", ""),
     (gates.quorum_raised, replace(grown(3, "node-4", minimum_master_nodes=None),
                                   spec=spec(version="7.17.0")), "node-4", ""),
+    (gates.extra_nodes_allowed, grown(3, "node-4"), "node-4", ""),
+    (gates.extra_nodes_allowed, grown(4, "node-5").with_node(
+        record("node-1", moving=True, leaving="x")), "node-5",
+     "4 nodes of node are there, at most 4 may be"),
     (gates.masters_before_data, grown(3, "data-1"), "data-1", ""),
     (gates.masters_before_data, grown(3, "data-1", "node-4"), "data-1",
      "waiting for the masters node-4"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from esaas.framework.core.facts import EsView
+from esaas.framework.core.facts import EsNode, EsView
 from esaas.framework.core.spec import ClusterSpec
 from esaas.framework.core.validate import RULES, validate
 
@@ -19,21 +19,23 @@ def changed(**more: Any) -> ClusterSpec:
 
 
 def seen(**more: Any) -> EsView:
-    return view("node-1", max_replicas=1, store_mb=100.0, **more)
+    known = frozenset({"indices.memory.index_buffer_size", "a.b"})
+    found = view("node-1", max_replicas=1, store_mb=100.0, known_settings=known, **more)
+    return replace(found, nodes={"node-1": EsNode("es-node-1", "node-1", version="6.8.23")})
 
 
 @pytest.mark.parametrize(("new", "path", "rule"), [
     (changed(name="other"), "name", "identity_is_fixed"),
     (changed(tenant="other"), "tenant", "identity_is_fixed"),
     (spec(group()), "groups[1]", "groups_are_emptied_first"),
-    (spec(group(cpus=2.0), group("data", 2, roles=["data"])), "groups[0]",
-     "groups_keep_their_shape"),
-    (spec(group(mem_mb=2048), group("data", 2, roles=["data"])), "groups[0]",
-     "groups_keep_their_shape"),
-    (spec(group(disk_mb=9000), group("data", 2, roles=["data"])), "groups[0]",
-     "groups_keep_their_shape"),
-    (spec(group(), group("data", 2, roles=["data", "ingest"])), "groups[1]",
-     "groups_keep_their_shape"),
+    (spec(group(disk_mb=1000), group("data", 2, roles=["data"])), "groups[0].disk_mb",
+     "volumes_never_shrink"),
+    (spec(group(), group("data", 2, roles=["data", "ingest"])), "groups[1].roles",
+     "groups_keep_their_roles"),
+    (changed(settings={"indices.memory.index_bufer_size": "20%"}),
+     "settings.indices.memory.index_bufer_size", "settings_are_known"),
+    (spec(group(settings={"no.such": 1}), group("data", 2, roles=["data"])),
+     "groups[0].settings.no.such", "settings_are_known"),
     (changed(version="6.8.22"), "version", "no_downgrade"),
     (changed(version="8.19.0"), "version", "upgrade_is_supported"),
 ])
@@ -69,12 +71,17 @@ def test_a_shrink_is_judged_by_what_the_cluster_holds(
     ("6.8.23", "8.0.0", False), ("7.17.1", "7.17.0", False)])
 def test_versions_go_up_by_ways_that_elasticsearch_knows(
         old: str, new: str, allowed: bool) -> None:
-    assert (validate(changed(version=old), changed(version=new), seen()) == []) is allowed
+    look = replace(seen(), nodes={"node-1": EsNode("es-node-1", "node-1", version=old)})
+    assert (validate(changed(version=old), changed(version=new), look) == []) is allowed
 
 
 @pytest.mark.parametrize("new", [
     OLD, OLD.with_count("data", 5), OLD.with_count("node", 5), changed(description="x"),
     changed(settings={"a.b": 1}), changed(jvm_options=["-Da=b"]), changed(default_replicas=2),
+    spec(group(cpus=2.0, mem_mb=2048, disk_mb=9000), group("data", 2, roles=["data"])),
+    spec(group(mem_mb=512), group("data", 2, roles=["data"])),
+    changed(settings={"logger.org.elasticsearch.discovery": "DEBUG"}),
+    changed(plugins=[{"name": "analysis-icu"}], settings={"icu.own": 1}),
     spec(group(), group("data", 2, roles=["data"]), group("more", 1, roles=["ingest"]))])
 def test_growth_words_and_what_a_rolling_restart_can_change_are_safe(new: ClusterSpec) -> None:
     assert validate(OLD, new, seen()) == []
@@ -82,14 +89,40 @@ def test_growth_words_and_what_a_rolling_restart_can_change_are_safe(new: Cluste
 
 
 def test_every_reason_is_told_at_once() -> None:
-    new = spec(group(count=2, cpus=2.0), tenant="other", version="6.8.1")
+    new = spec(group(count=2, disk_mb=1000), tenant="other", version="6.8.1")
     assert {fault.rule for fault in validate(OLD, new, None)} == {
         "identity_is_fixed", "shrink_sees_the_data", "groups_are_emptied_first",
-        "groups_keep_their_shape", "no_downgrade"}
+        "volumes_never_shrink", "no_downgrade"}
+
+
+@pytest.mark.parametrize(("replicas", "extra", "refused"), [(4, 0, True), (4, 1, False),
+                                                            (3, 0, False)])
+def test_without_an_extra_node_the_others_must_have_room_for_a_move(
+        replicas: int, extra: int, refused: bool) -> None:
+    larger = spec(group(), group("data", 2, roles=["data"], disk_mb=4000),
+                  change={"max_extra": extra})
+    found = validate(OLD, larger, replace(seen(), max_replicas=replicas))
+    assert [(fault.path, fault.rule) for fault in found] == (
+        [("groups[1]", "moves_can_end")] if refused else [])
+
+
+def test_a_plugin_of_the_old_version_is_no_plugin_of_the_new_one() -> None:
+    plugins = [{"name": "p", "url": "http://x/p.zip", "sha256": "0" * 64}, {"name": "by-name"}]
+    found = validate(changed(plugins=plugins), changed(plugins=plugins, version="7.17.29"), seen())
+    assert [(fault.path, fault.rule) for fault in found] == [
+        ("plugins[0]", "plugins_follow_the_version")]
+
+
+def test_back_from_an_upgrade_that_no_node_has_run_is_no_downgrade() -> None:
+    assert validate(changed(version="7.17.29"), changed(version="6.8.23"), seen()) == []
+    assert [fault.rule for fault in validate(
+        changed(version="7.17.29"), changed(version="6.8.23"), None)] == ["no_downgrade"]
 
 
 def test_every_rule_is_seen_to_refuse_by_a_test_above() -> None:
     assert {rule.__name__ for rule in RULES} == {
         "identity_is_fixed", "shrink_sees_the_data", "shrink_leaves_room_for_copies",
         "shrink_leaves_room_on_disk", "quorum_stays", "groups_are_emptied_first",
-        "groups_keep_their_shape", "no_downgrade", "upgrade_is_supported"}
+        "groups_keep_their_roles", "volumes_never_shrink", "moves_can_end",
+        "settings_are_known", "plugins_follow_the_version", "no_downgrade",
+        "upgrade_is_supported"}

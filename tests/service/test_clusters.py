@@ -142,8 +142,9 @@ async def test_an_override_must_name_a_rule_that_refuses_and_may_be_overridden(
     with pytest.raises(Invalid):
         await clusters.update("demo", body | {"description": "x"}, override="quorum_stays")
     with pytest.raises(Invalid, match="cannot be overridden"):
-        await clusters.update("demo", SPEC | {"groups": [GROUP | {"count": 5, "cpus": 2}]},
-                              override="groups_keep_their_shape")
+        await clusters.update("demo", SPEC | {"groups": [GROUP | {
+            "count": 5, "roles": ["master", "data", "ingest"]}]},
+                              override="groups_keep_their_roles")
 
 
 async def test_a_watcher_hears_what_happens(clusters: Clusters) -> None:

@@ -30,6 +30,9 @@ class StandInTask:
     volume: str
     state: str = "TASK_STAGING"
     seeds: int = 0
+    version: str = ""
+    paused: bool = False
+    sidecar: bool = False
 
 
 @dataclass
@@ -63,6 +66,12 @@ class StandInMesos:
     votes: set[str] = field(default_factory=set)
     graveyard: bool = False             # the whole cluster is to go, shards and all
     writes: list[str] = field(default_factory=list)
+    persistent: dict[str, str] = field(default_factory=dict)
+    refuse_settings: str = ""           # why Elasticsearch refuses any live setting
+    delayed: int = 0                    # indices with a raised time-out
+    shared: dict[str, set[str]] = field(default_factory=dict)   # shards of which nodes have copies
+    errands: list[str] = field(default_factory=list)
+    health: str | None = None           # instead of what the shards say
     template: int | None = None
     _ids: Iterable[int] = field(default_factory=lambda: count(1))
 
@@ -126,10 +135,41 @@ class StandInMesos:
         elif isinstance(operation, op.Flush):
             self.writes.append("flush")
             self.outbox.append(ev.EsActed(now, "Flush", True))
+        elif isinstance(operation, op.RaiseDelays):
+            self.delayed = 3
+            self.outbox.append(ev.EsActed(now, "RaiseDelays", True))
+        elif isinstance(operation, op.RestoreDelays):
+            self.delayed = 0
+        elif isinstance(operation, op.PutSettings):
+            self._put_settings(operation, now)
+        elif isinstance(operation, op.SetSwitch):
+            self._set_switch(operation)
+        elif isinstance(operation, op.RunErrand):
+            self.errands.append(operation.errand.kind)
+            self.outbox.append(ev.EsActed(now, "RunErrand", True, "done", operation.subject))
         elif isinstance(operation, op.SetMinimumMasterNodes):
             self.persistent_mmn = operation.count
         elif isinstance(operation, op.PutTemplate):
             self.template = operation.replicas
+
+    def _put_settings(self, operation: op.PutSettings, now: float) -> None:
+        if self.refuse_settings:
+            self.outbox.append(ev.EsActed(now, "PutSettings", False, self.refuse_settings,
+                                          refused=True))
+            return
+        for key, value in operation.values:
+            self.persistent.pop(key, None)
+            if value is not None:
+                self.persistent[key] = value
+        self.outbox.append(ev.EsActed(now, "PutSettings", True))
+
+    def _set_switch(self, operation: op.SetSwitch) -> None:
+        value = operation.before[1] if operation.value is None else operation.value
+        if operation.subject == "allocation":
+            self.allocation = (None, value)
+        self.persistent.pop(operation.key, None)
+        if value is not None:
+            self.persistent[operation.key] = value
 
     def _accept(self, accept: op.Accept, now: float) -> None:
         held: list[Resource] = []
@@ -185,7 +225,9 @@ class StandInMesos:
         payload = launch.payload
         self.tasks[launch.task_id] = StandInTask(
             launch.task_id, agent_id, payload.node, payload.incarnation, payload.roles,
-            payload.minimum_master_nodes, wanted, volume, seeds=payload.seeds.generation)
+            payload.minimum_master_nodes, wanted, volume, seeds=payload.seeds.generation,
+            version=payload.version, paused=payload.paused,
+            sidecar=payload.sidecar is not None)
         self.tell(launch.task_id, "TASK_STARTING", now)
 
     def _reconcile(self, operation: op.Reconcile, now: float) -> None:
@@ -228,8 +270,9 @@ class StandInMesos:
         """A status update of a task that lives."""
         task = self.tasks[task_id]
         task.state = status
+        serving = status == "TASK_RUNNING" and not task.paused
         facts = ev.NodeFacts(es_node_id=f"es-{task.volume}", pid=4000 + len(self.launches),
-                             version="6.8.23", serving=status == "TASK_RUNNING")
+                             version=task.version, serving=serving, paused=task.paused)
         self.outbox.append(ev.TaskUpdated(now, task_id, status, task.agent_id, node=facts))
 
     def progress(self, now: float) -> None:
@@ -259,7 +302,8 @@ class StandInMesos:
     def look(self, now: float) -> EsView | None:
         """What a cluster of the running tasks would say; None while it has no master."""
         serving = {task.node: task for task in self.tasks.values()
-                   if task.state == "TASK_RUNNING" and self.agents[task.agent_id].alive}
+                   if task.state == "TASK_RUNNING" and self.agents[task.agent_id].alive
+                   and not task.paused and not task.sidecar}
         masters = [task for task in serving.values() if "master" in task.roles]
         needed = self.persistent_mmn or max(
             (task.minimum_master_nodes for task in masters), default=1)
@@ -267,12 +311,16 @@ class StandInMesos:
             return None
         self._move_shards(serving)
         complete = all(name in serving for name, count in self.shards.items() if count)
-        return EsView(now, "green" if complete else "yellow", "uuid-1", {
-            name: EsNode(f"es-{task.volume}", name) for name, task in serving.items()},
+        health = self.health or ("green" if complete else "yellow")
+        return EsView(now, health, "uuid-1", {
+            name: EsNode(f"es-{task.volume}", name, version=task.version)
+            for name, task in serving.items()},
             master=masters[0].node, minimum_master_nodes=self.persistent_mmn,
             template_replicas=self.template, max_replicas=1, store_mb=100.0,
             allocation_settings=self.allocation, exclude_settings=self.exclude,
             voting_exclusions=tuple(sorted(self.votes)),
+            delayed_indices=self.delayed, persistent=dict(self.persistent), transient={},
+            copies={name: frozenset(self.shared.get(name, {f"{name}[0]"})) for name in serving},
             loads={name: ShardLoad(count, 0, count) for name, count in self.shards.items()})
 
     def _move_shards(self, serving: dict[str, StandInTask]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from .. import events as ev
 from ..apply import seat_differs
-from ..config import wanted
+from ..config import lacking, wanted, wanted_size
 from ..draft import AgentAnswer, Draft
 from ..facts import IN_FLIGHT, NodeRecord, NodeState, Seat
 from ..gates import held_by, start_gates
@@ -28,10 +28,11 @@ from ..operations import (
 from ..plan import wanted_nodes
 from ..resources import EPSILON, Disk, Offer, Reservation, Resource
 from .placement import Search, Taken, offered_seat
-from .pool import Pool, SeatResources, build
+from .pool import Pool, SeatResources, build, subtract, take_scalar
 
 S = NodeState
 LONG_S, SHORT_S = 3600.0, 5.0       # how long an agent's offers are refused
+GROW_AGAIN_S = 30.0                 # a RESERVE without an outcome
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ def answer_offers(draft: Draft, offers: Sequence[Offer]) -> None:
     for pool in pools.values():
         for seat in pool.seats:
             _answer_seat(draft, pool, seat, answers[pool.agent_id])
+    _grow(draft, pools, answers)
     search = Search(draft.state, pools)
     _place(draft, search, answers)
     _send(draft, search, answers)
@@ -72,11 +74,14 @@ def _answer_seat(draft: Draft, pool: Pool, seat: SeatResources, answer: _Answer)
         _answer_orphan(draft, pool, seat, answer)
     elif record.state in (S.STOPPING, S.STOPPED, S.RELEASING):
         _answer_leaving(draft, pool, seat, record, answer)
+    elif not seat.volumes and record.state in (S.STARTING, S.RUNNING, S.RESTARTING):
+        _answer_growth(draft, seat, record, answer)
     else:
         _answer_staying(draft, pool, seat, record, answer)
 
 
-def _answer_orphan(draft: Draft, pool: Pool, seat: SeatResources, answer: _Answer) -> None:
+def _answer_orphan(draft: Draft, pool: Pool | None, seat: SeatResources,
+                   answer: _Answer) -> None:
     """Resources with our labels that no record stands for."""
     if seat.volumes and not draft.state.deleting:
         answer.notes.append(f"keeps the orphaned volume of {seat.node}, incarnation "
@@ -127,6 +132,68 @@ def _answer_leaving(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     answer.notes.append(f"released the volume and reservation of {record.name}")
 
 
+def _answer_growth(draft: Draft, seat: SeatResources, record: NodeRecord,
+                   answer: _Answer) -> None:
+    """More that is reserved for a node which runs: for its next start, or not wanted any more."""
+    found = seat.amount("cpus"), round(seat.amount("mem"))
+    short = lacking(draft.state, replace(record, grown=(0.0, 0)))
+    if found[0] > short[0] + EPSILON or found[1] > short[1]:
+        draft.note(ev.GrownSeen(draft.now, record.name, 0.0, 0))
+        _answer_orphan(draft, None, seat, answer)
+        return
+    if record.grown != found:
+        draft.note(ev.GrownSeen(draft.now, record.name, *found))
+    answer.notes.append(f"keeps what is reserved for the next start of {record.name}")
+
+
+def _grow(draft: Draft, pools: dict[str, Pool], answers: dict[str, _Answer]) -> None:
+    """RESERVE what larger nodes lack, on their own agents, while they run as they are."""
+    for record in growing(draft):
+        seat = record.seat
+        pool = pools.get(seat.agent_id) if seat is not None else None
+        if pool is None:
+            continue
+        cpus, mem_mb = lacking(draft.state, record)
+        taken = [*take_scalar(pool.free, "cpus", cpus), *take_scalar(pool.free, "mem", mem_mb)]
+        answer = answers[pool.agent_id]
+        if (cpus and not any(item.name == "cpus" for item in taken)) or (
+                mem_mb and not any(item.name == "mem" for item in taken)):
+            answer.notes.append(f"has no room for {record.name}, which needs cpus {cpus:g} and "
+                                f"mem {mem_mb} MB more")
+            continue
+        operation = (f"{draft.state.identity.uid}.{record.name}.{record.incarnation}."
+                     f"{record.launch}.{draft.now:.0f}.grow")
+        intent = ev.GrowIntended(draft.now, record.name, cpus, mem_mb, operation)
+        draft.foresee(intent)
+        answer.intents.append(intent)
+        reservation = Reservation(draft.state.identity.role, True, draft.state.identity.principal,
+                                  draft.state.reservation_labels(record))
+        answer.steps.append(Reserve(operation, tuple(item.reserved(reservation)
+                                                     for item in taken)))
+        answer.notes.append(f"reserved more for {record.name}")
+        pools[pool.agent_id] = pool.without(taken)
+
+
+def growing(draft: Draft) -> list[NodeRecord]:
+    """Nodes that run, are to be larger, and have nothing under way for it.
+
+    An ACCEPT whose outcome nobody has told for long is sent again: should both have come about,
+    there is more than is wanted, and that is given back when it is offered.
+    """
+    state, now = draft.state, draft.now
+    silent = now - state.link.since > GROW_AGAIN_S
+    found = []
+    for record in state.nodes.values():
+        if record.state is not S.RUNNING or record.leaving or lacking(state, record) == (0.0, 0):
+            continue
+        asked = state.asked.lately(f"grow {record.name}", now, GROW_AGAIN_S)
+        if not record.operations or (silent and not asked):
+            found.append(record)
+        else:
+            draft.wake(now + GROW_AGAIN_S)
+    return found
+
+
 def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeRecord,
                     answer: _Answer) -> None:
     found = offered_seat(pool, record, seat.resources)
@@ -150,19 +217,58 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
         draft.wake(record.retry_at)
         return
     assert record.seat is not None
-    intent = ev.LaunchIntended(draft.now, record.name, record.seat, wanted(draft.state, record))
+    size = sized(draft, record, seat)
+    if size is None:
+        answer.notes.append(f"waiting for the rest of {record.name}'s resources")
+        draft.wake(draft.now + SHORT_S)
+        return
+    cpus, mem_mb, kept, surplus = size
+    placed = replace(record.seat, resources=replace(record.seat.resources, cpus=cpus,
+                                                    mem_mb=mem_mb))
+    intent = ev.LaunchIntended(draft.now, record.name, placed, wanted(draft.state, record))
     draft.foresee(intent)
     answer.intents.append(intent)
-    answer.launches.append((record.name, seat.resources))
+    if surplus:
+        launch_no = draft.state.nodes[record.name].launch
+        answer.steps.append(Unreserve(f"{draft.state.identity.uid}.{record.name}."
+                                      f"{record.incarnation}.{launch_no}.shrink", surplus))
+    answer.launches.append((record.name, kept))
     answer.notes.append(f"started {record.name} in place")
+
+
+def sized(draft: Draft, record: NodeRecord, seat: SeatResources) -> tuple[
+        float, int, tuple[Resource, ...], tuple[Resource, ...]] | None:
+    """(cpus, MB, what to start with, what to give back) out of all that a node's seat holds.
+
+    A node gets the size that is wanted when its seat has it, and keeps its size otherwise. None
+    while a part of what is reserved for it has not been offered.
+    """
+    assert record.seat is not None
+    held, group = record.seat.resources, draft.state.group_of(record)
+    there = seat.amount("cpus"), round(seat.amount("mem"))
+    if (there[0] + EPSILON < held.cpus + record.grown[0]
+            or there[1] < held.mem_mb + record.grown[1]):
+        return None
+    goal = wanted_size(group) if group is not None else (held.cpus, held.mem_mb)
+    fits = goal[0] <= there[0] + EPSILON and goal[1] <= there[1]
+    cpus, mem_mb = goal if fits else (held.cpus, held.mem_mb)
+    kept, surplus = list(seat.resources), []
+    for name, over in (("cpus", there[0] - cpus), ("mem", float(there[1] - mem_mb))):
+        if over > EPSILON:
+            taken = take_scalar(kept, name, round(over, 3))
+            surplus += taken
+            kept = list(subtract(kept, taken))
+    return cpus, mem_mb, tuple(kept), tuple(surplus)
 
 
 def _host_is_full(draft: Draft, record: NodeRecord, seat: Seat) -> bool:
     """Whether another node has come to a host since this one's ACCEPT was given up."""
     group = draft.state.group_of(record)
+    if group is None or group.is_sidecar:
+        return group is None
     others = sum(other.seat is not None and other.seat.host == seat.host and not other.retire
-                 for other in draft.state.nodes.values())
-    return group is None or others >= draft.state.spec.max_per_host(group)
+                 and not draft.state.is_sidecar(other) for other in draft.state.nodes.values())
+    return others >= draft.state.spec.max_per_host(group)
 
 
 # ------------------------------------------------------------------ new nodes
@@ -232,6 +338,7 @@ def needs(draft: Draft) -> tuple[str, ...]:
             found.append(f"release {record.name}")
         elif record.state is S.UNREACHABLE or _silent(record, draft.now):
             found.append(f"seat {record.name}")
+    found += [f"grow {record.name} {record.launch}" for record in growing(draft)]
     if state.deleting and not state.nodes:
         found.append("sweep")
     return tuple(sorted(found))

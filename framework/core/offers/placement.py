@@ -41,9 +41,11 @@ class Search:
     def place(self, group: NodeGroup, names: Sequence[str]) -> dict[str, tuple[str, Taken]]:
         """Agent id and seat for as many of the nodes as fit; why not is kept per agent."""
         found: dict[str, tuple[str, Taken]] = {}
-        on_host = Counter(seat.host for seat in self._seats())
+        on_host = Counter(seat.host for seat in self._neighbours(group))
         peers = [Agent(seat.host, dict(seat.attributes)) for seat in self._seats(group.name)]
-        demand = Demand(group, self.state.spec.max_per_host(group), on_host, peers)
+        avoid = frozenset(record.seat.host for record in self.state.nodes.values()
+                          if record.elsewhere and record.group == group.name and record.seat)
+        demand = Demand(group, self.state.spec.max_per_host(group), on_host, peers, avoid)
         queue = _Queue(self.pools, group.placement.spread_by, on_host)
         queue.count(peers)
         for name in names:
@@ -58,6 +60,13 @@ class Search:
             queue.count(peers[-1:])
             queue.push(agent_id)
         return found
+
+    def _neighbours(self, group: NodeGroup) -> list[Seat]:
+        """Seats that count for the limit of a host: sidecars hold no copy of anything."""
+        if group.is_sidecar:
+            return self._seats(group.name)
+        return [record.seat for record in self.state.nodes.values()
+                if record.seat is not None and not self.state.is_sidecar(record)]
 
     def _seats(self, group: str | None = None) -> list[Seat]:
         return [record.seat for record in self.state.nodes.values()

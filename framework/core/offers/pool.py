@@ -62,11 +62,7 @@ class Pool:
 
     def without(self, taken: Iterable[Resource]) -> Pool:
         """The pool after something was taken."""
-        free = list(self.free)
-        for resource in taken:
-            free = list(_subtract(free, resource))
-        return replace(self, free=tuple(free))
-
+        return replace(self, free=tuple(subtract(self.free, taken)))
 
     def keeping(self, ports: Iterable[int]) -> Pool:
         """The pool without ports that are meant for a node, whatever is offered.
@@ -161,6 +157,13 @@ def take_disk(pool: Pool, kind: str, size_mb: int) -> Resource | None:
         if disk.amount + EPSILON >= size_mb:
             return disk if kind == "MOUNT" else replace(disk, amount=float(size_mb))
     return None
+
+
+def subtract(free: Iterable[Resource], taken: Iterable[Resource]) -> Iterable[Resource]:
+    """What is left of resources after some were taken out of them."""
+    for resource in taken:
+        free = list(_subtract(free, resource))
+    return free
 
 
 def _subtract(free: Iterable[Resource], taken: Resource) -> Iterable[Resource]:

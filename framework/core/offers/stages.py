@@ -25,6 +25,7 @@ class Demand:
     max_per_host: int
     on_host: Counter[str]               # nodes of the whole cluster by host
     peers: Sequence[Agent]              # agents of the group's nodes
+    avoid: frozenset[str] = frozenset()     # hosts that nodes are to be moved away from
 
     @property
     def cpus(self) -> float:
@@ -47,6 +48,14 @@ def host_limit(demand: Demand, pool: Pool) -> Outcome:
         return failed("max_per_host", f"{pool.host} has {found} of at most "
                                       f"{demand.max_per_host} nodes of this cluster")
     return passed("max_per_host")
+
+
+def elsewhere(demand: Demand, pool: Pool) -> Outcome:
+    """Not on the host of a node whose place the new one takes."""
+    if pool.host in demand.avoid:
+        return failed("elsewhere", f"a node of {demand.group.name} is being moved away from "
+                                   f"{pool.host}")
+    return passed("elsewhere")
 
 
 def constraints(demand: Demand, pool: Pool) -> Outcome:
@@ -89,7 +98,7 @@ def _enough(name: str, found: float, needed: float, unit: str) -> Outcome:
     return failed(name, f"needs {name} {needed:g}{unit}, {found:g}{unit} are free")
 
 
-STAGES: tuple[Stage, ...] = (host_limit, constraints, cpus, mem, disk, ports)
+STAGES: tuple[Stage, ...] = (host_limit, elsewhere, constraints, cpus, mem, disk, ports)
 
 
 def evaluate(demand: Demand, pool: Pool) -> Outcome:

@@ -1,0 +1,85 @@
+"""What people have done once on a cluster: flush, clear caches, force merge, retry allocation.
+
+Sources: Elasticsearch reference of 6.8 and 7.17, "Flush", "Clear cache", "Force merge", "Cluster
+reroute". Each may be done twice without harm.
+"""
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from ..core.errors import EsaasError
+from ..core.facts import Errand
+from .client import EsClient
+
+Tell = Callable[[int, int], None]
+LONG_S = 300.0
+MERGE_S = 6 * 3600.0                # of one index
+OPEN = {"expand_wildcards": "open", "ignore_unavailable": "true"}
+
+
+class ErrandFailed(EsaasError):
+    """Elasticsearch did only a part of it."""
+
+
+def _parameters(errand: Errand) -> dict[str, str]:
+    return dict(errand.parameters)
+
+
+def _target(errand: Errand) -> str:
+    return quote(_parameters(errand).get("index") or "_all", safe=",*-_.+<>")
+
+
+def _shards(answer: dict[str, dict[str, int]], done: str) -> str:
+    shards = answer.get("_shards") or {}
+    failed = shards.get("failed", 0)
+    if failed:
+        raise ErrandFailed(f"{failed} of {shards.get('total')} shards failed")
+    return f"{done}: {shards.get('successful', 0)} shards"
+
+
+async def flush(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:
+    """Write what is in memory to disk."""
+    return _shards(await client.request("POST", f"/{_target(errand)}/_flush", OPEN,
+                                        timeout_s=LONG_S), "flushed")
+
+
+async def clear_cache(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:
+    """Of the kinds query, request, fielddata; all when none is named."""
+    kinds = [kind for kind in _parameters(errand).get("kinds", "").split(",") if kind]
+    answer = await client.request("POST", f"/{_target(errand)}/_cache/clear",
+                                  OPEN | dict.fromkeys(kinds, "true"), timeout_s=LONG_S)
+    return _shards(answer, f"cleared {', '.join(kinds) or 'all caches'}")
+
+
+async def force_merge(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:
+    """Index after index, so that people see how far it is."""
+    parameters = _parameters(errand)
+    listed = await client.request("GET", f"/_cat/indices/{_target(errand)}", {
+        "format": "json", "h": "index,status"})
+    names = sorted(item["index"] for item in listed if item.get("status") == "open")
+    query = OPEN | {"max_num_segments": parameters.get("max_segments") or "1"}
+    tell(0, len(names))
+    for number, name in enumerate(names, 1):
+        answer = await client.request("POST", f"/{quote(name, safe='')}/_forcemerge", query,
+                                      timeout_s=MERGE_S)
+        _shards(answer, name)
+        tell(number, len(names))
+    return f"merged {len(names)} indices to at most {query['max_num_segments']} segments a shard"
+
+
+async def reroute_retry(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:
+    """Try shards again whose allocation has failed too often."""
+    answer = await client.request("POST", "/_cluster/reroute", {
+        "retry_failed": "true", "metric": "none", "filter_path": "acknowledged"})
+    return "acknowledged" if answer.get("acknowledged") else "not acknowledged in time"
+
+
+_ERRANDS: dict[str, Callable[[EsClient, Errand, int, Tell], Awaitable[str]]] = {
+    "flush": flush, "clear_cache": clear_cache, "force_merge": force_merge,
+    "reroute_retry": reroute_retry}
+
+
+async def run(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:
+    """Do it; what came of it. Raises EsUnavailable or ErrandFailed."""
+    return await _ERRANDS[errand.kind](client, errand, major, tell)
