@@ -12,6 +12,7 @@ from pathlib import Path
 from esaas.framework.proto import esaas_pb2
 
 from . import dialect as dialects
+from .errors import PreparationError
 from .payload import user_settings
 
 # Lines of the distribution's jvm.options that we replace (heap, paths) or that write a growing
@@ -22,7 +23,7 @@ _DROPPED = re.compile(
     r"XX:GCLogFileSize)")
 
 
-class ConfigError(Exception):
+class ConfigError(PreparationError):
     """The configuration cannot be written; the message says why, in one line."""
 
 
@@ -38,8 +39,8 @@ class Layout:
     sandbox: Path
 
 
-def layout_of(sandbox: Path, home: Path, data_path: str) -> Layout:
-    """The layout of a node whose volume is at ``data_path`` of the sandbox.
+def volume_of(sandbox: Path, data_path: str) -> Path:
+    """The persistent volume at ``data_path`` of the sandbox, absolute.
 
     Raises ``ConfigError`` when the volume is not there: to make the directory instead would
     start an empty node beside its data.
@@ -50,8 +51,13 @@ def layout_of(sandbox: Path, home: Path, data_path: str) -> Layout:
                           "is the persistent volume part of the task's resources?")
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigError(f"data_path: {data_path} cannot be written by user {os.geteuid()}")
-    return Layout(home=home, config=sandbox / "config", data=data, logs=sandbox / "logs",
-                  temporary=sandbox / "tmp", sandbox=sandbox)
+    return data
+
+
+def layout_of(sandbox: Path, home: Path, data_path: str) -> Layout:
+    """The layout of a node. Raises ``ConfigError``, see ``volume_of``."""
+    return Layout(home=home, config=sandbox / "config", data=volume_of(sandbox, data_path),
+                  logs=sandbox / "logs", temporary=sandbox / "tmp", sandbox=sandbox)
 
 
 def node_settings(launch: esaas_pb2.NodeLaunch, data: Path, logs: Path,

@@ -39,6 +39,7 @@ class Dialect:
     seeds_from_file: tuple[tuple[str, object], ...]
     uses_minimum_master_nodes: bool
     uses_initial_master_nodes: bool
+    keystore_takes_many: bool        # elasticsearch-keystore add, several keys in one run
     # Laid down when x-pack is part of the distribution; others do not know these settings.
     xpack: tuple[tuple[str, object], ...]
 
@@ -48,17 +49,17 @@ _ZEN = Dialect(
     # The explicit empty list keeps zen from looking at its neighbours' ports on this machine.
     seeds_from_file=(("discovery.zen.hosts_provider", "file"),
                      ("discovery.zen.ping.unicast.hosts", [])),
-    uses_minimum_master_nodes=True, uses_initial_master_nodes=False,
+    uses_minimum_master_nodes=True, uses_initial_master_nodes=False, keystore_takes_many=False,
     xpack=(("xpack.ml.enabled", False),))
 _FLAGS_7 = Dialect(
     roles_as_list=False, roles=FLAG_ROLES, transport_port="transport.port",
     seeds_from_file=(("discovery.seed_providers", "file"),),
-    uses_minimum_master_nodes=False, uses_initial_master_nodes=True,
+    uses_minimum_master_nodes=False, uses_initial_master_nodes=True, keystore_takes_many=False,
     xpack=(("xpack.security.enabled", False),))
 _LIST = Dialect(
     roles_as_list=True, roles=LIST_ROLES, transport_port="transport.port",
     seeds_from_file=(("discovery.seed_providers", "file"),),
-    uses_minimum_master_nodes=False, uses_initial_master_nodes=True,
+    uses_minimum_master_nodes=False, uses_initial_master_nodes=True, keystore_takes_many=True,
     xpack=(("xpack.security.enabled", False),))
 
 # From this version on, up to the next row.

@@ -1,9 +1,11 @@
-"""Starts Elasticsearch and sees to it that nothing of it outlives the executor.
+"""Starts a command and sees to it that nothing of it outlives the executor.
 
 A process of its own, started by ``process.py`` as a plain script: standard library only, no
 threads, no imports of ours. Its standard input is a pipe whose other end only the executor holds:
 
 - ``T`` on it: SIGTERM to the leader (the JVM; from 8.x on the launcher, which stops the server);
+- ``G`` on it: SIGTERM to the whole process group; then not only the leader but all that it left
+  behind may take their time;
 - ``K`` on it: SIGKILL to the whole process group;
 - end of file: the executor is gone, however it died; SIGKILL to the whole group.
 
@@ -12,8 +14,9 @@ JVM, machine learning has native processes) becomes its child, is killed and wai
 guard itself be killed, the leader gets SIGKILL from the kernel (parent death signal, which
 survives execve).
 
-Usage: ``guard.py CONTROL_FD COMMAND [ARGUMENT...]``. It writes to the control descriptor
-``started PID`` and ``exited CODE`` (negative: the signal) or ``failed TEXT``, one a line.
+Usage: ``guard.py CONTROL_FD INPUT_FD COMMAND [ARGUMENT...]``. The second descriptor becomes the
+command's standard input. The guard writes to the control descriptor ``started PID`` and
+``exited CODE`` (negative: the signal) or ``failed TEXT``, one a line.
 """
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(number, f"prctl {option}: {os.strerror(number)}")
 
 
-def _become(command: list[str], guard_pid: int, failure_fd: int) -> None:
+def _become(command: list[str], guard_pid: int, input_fd: int, failure_fd: int) -> None:
     """In the child: own session, death signal, then the command. Does not return."""
     try:
         os.setsid()
@@ -43,8 +46,7 @@ def _become(command: list[str], guard_pid: int, failure_fd: int) -> None:
         # The guard may have died before the signal was set.
         if os.getppid() != guard_pid:
             os._exit(125)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
+        os.dup2(input_fd, 0)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
@@ -55,13 +57,13 @@ def _become(command: list[str], guard_pid: int, failure_fd: int) -> None:
         os._exit(126)
 
 
-def _spawn(command: list[str]) -> tuple[int, str]:
+def _spawn(command: list[str], input_fd: int) -> tuple[int, str]:
     """Fork and exec; the pid, and what went wrong before the exec ("" when nothing did)."""
     failure_r, failure_w = os.pipe()  # closed by a successful exec
     guard_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(command, guard_pid, failure_w)
+        _become(command, guard_pid, input_fd, failure_w)
     os.close(failure_w)
     with os.fdopen(failure_r, "rb") as pipe:
         return pid, pipe.read().decode("utf-8", "replace")
@@ -72,16 +74,16 @@ def _has_exited(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _signal_group(pid: int) -> None:
+def _signal_group(pid: int, number: int = signal.SIGKILL) -> None:
     # Nothing of the group left: what we wanted.
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, number)
 
 
-def _children() -> list[int]:
-    """Pids of this process's children, adopted ones too, from /proc."""
+def _children() -> dict[int, bool]:
+    """Pids of this process's children, adopted ones too, from /proc; whether each still runs."""
     own = os.getpid()
-    found = []
+    found = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -91,7 +93,7 @@ def _children() -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended while we looked
         if int(after_name[1]) == own:
-            found.append(int(entry))
+            found[int(entry)] = after_name[0] != "Z"
     return found
 
 
@@ -113,9 +115,9 @@ def _bury(leader: int) -> int:
 
 
 def _watch(leader: int, wakeup_fd: int) -> None:
-    """Obey the executor until the leader has ended or the executor is gone."""
-    lifeline_is_open = True
-    while not _has_exited(leader):
+    """Obey the executor until the leader has ended (after ``G``: all have)."""
+    lifeline_is_open, waits_for_all = True, False
+    while not _has_exited(leader) or (waits_for_all and any(_children().values())):
         watched = [wakeup_fd, 0] if lifeline_is_open else [wakeup_fd]
         ready, _, _ = select.select(watched, [], [])
         if wakeup_fd in ready:
@@ -126,6 +128,11 @@ def _watch(leader: int, wakeup_fd: int) -> None:
         lifeline_is_open = bool(orders)
         if not orders or b"K" in orders:
             _signal_group(leader)
+            waits_for_all = False
+        elif b"G" in orders:
+            # Not reaped, so the group's id cannot be another's.
+            _signal_group(leader, signal.SIGTERM)
+            waits_for_all = True
         elif b"T" in orders and not _has_exited(leader):
             os.kill(leader, signal.SIGTERM)
 
@@ -139,10 +146,11 @@ def _tell(control_fd: int, line: str) -> None:
 def main(arguments: list[str]) -> int:
     """Run the guard; returns when nothing of the command is left.
 
-    ``arguments``: control descriptor, command and its arguments.
+    ``arguments``: control descriptor, input descriptor, command and its arguments.
     """
-    control_fd, command = int(arguments[0]), arguments[1:]
+    control_fd, input_fd, command = int(arguments[0]), int(arguments[1]), arguments[2:]
     os.set_inheritable(control_fd, False)
+    os.set_inheritable(input_fd, False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)  # only the lifeline tells us to stop
     wakeup_r, wakeup_w = os.pipe()
@@ -150,8 +158,9 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wakeup_w, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    leader, failure = _spawn(command)
-    # The console belongs to Elasticsearch alone: its end of file says that all of it is gone.
+    leader, failure = _spawn(command, input_fd)
+    os.close(input_fd)
+    # The console belongs to the command alone: its end of file says that all of it is gone.
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)

@@ -40,6 +40,14 @@ class OneLine(logging.Formatter):
         return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
 
 
+def without_events(record: logging.LogRecord) -> bool:
+    """A filter: takes the agent's events, and launches with them, out of pymesos' records."""
+    if record.args:
+        record.args = tuple("(not shown)" if isinstance(value, (bytes, dict)) else value
+                            for value in record.args)
+    return True
+
+
 def configure() -> None:
     """Send all log records of this process to standard error (the sandbox's ``stderr``)."""
     handler = logging.StreamHandler(sys.stderr)
@@ -49,3 +57,5 @@ def configure() -> None:
     root.setLevel(logging.INFO)
     # pymesos brings a handler of its own when it is imported: every line would come twice.
     logging.getLogger("pymesos").handlers.clear()
+    for name in ("pymesos.process", "pymesos.executor"):
+        logging.getLogger(name).addFilter(without_events)

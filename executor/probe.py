@@ -1,8 +1,9 @@
-"""Asks the node over HTTP who it is. Works without a master, on 6.8 to 9.x."""
+"""Asks the node over HTTP who it is (works without a master, on 6.8 to 9.x); or any port."""
 from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,8 +54,7 @@ def identity_of(body: dict[str, Any]) -> Identity:
 
 def ask(host: str, port: int, name: str, timeout_s: float = _TIMEOUT_S) -> Answer:
     """Probe once; never raises. ``name``: only a node of this name counts."""
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    connection = http.client.HTTPConnection(address, port, timeout=timeout_s)
+    connection = http.client.HTTPConnection(_to_ask(host), port, timeout=timeout_s)
     try:
         connection.request("GET", PATH)
         response = connection.getresponse()
@@ -71,6 +71,19 @@ def ask(host: str, port: int, name: str, timeout_s: float = _TIMEOUT_S) -> Answe
     if identity.name != name:
         return Answer(None, f"node {identity.name!r} answers in place of {name!r}")
     return Answer(identity)
+
+
+def knock(host: str, port: int, timeout_s: float = _TIMEOUT_S) -> Answer:
+    """Whether a port takes connections; never raises."""
+    try:
+        socket.create_connection((_to_ask(host), port), timeout=timeout_s).close()
+    except OSError as error:
+        return Answer(None, f"{type(error).__name__}: {error}")
+    return Answer(Identity(http_address=f"{host}:{port}"))
+
+
+def _to_ask(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 class Prober:

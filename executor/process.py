@@ -1,4 +1,4 @@
-"""The Elasticsearch process of a node: started under the guard, stopped, its console kept."""
+"""Processes under the guard: started, stopped, their console kept; and their environment."""
 from __future__ import annotations
 
 import collections
@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,33 +29,20 @@ _HIDDEN = frozenset({"ES_JAVA_OPTS", "ES_HOME", "ES_PATH_CONF", "ES_TMPDIR", "CL
                      "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "JAVA_OPTS", "CLASSPATH"})
 
 
-class StartError(Exception):
-    """Elasticsearch cannot be started; the message says why, in one line."""
-
-
-def java_home(configured: str, home: Path, environ: Mapping[str, str]) -> Path:
-    """The JDK to use: the configured one, the distribution's own, the environment's, the path's.
-
-    Raises ``StartError`` when there is none.
-    """
-    candidates = [configured] if configured else [
-        str(home / "jdk"), environ.get("ES_JAVA_HOME", ""), environ.get("JAVA_HOME", "")]
-    found = [Path(path) for path in candidates
-             if path and os.access(Path(path) / "bin" / "java", os.X_OK)]
-    if found:
-        return found[0]
-    on_path = shutil.which("java", path=environ.get("PATH"))
-    if configured or on_path is None:
-        raise StartError(f"no Java: {configured} has no bin/java" if configured else
-                         "no Java: set ESAAS_JAVA_HOME or JAVA_HOME, or put java on the path")
-    return Path(on_path).resolve().parent.parent
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without what is private, or would change a JVM."""
+    return {name: value for name, value in environ.items()
+            if name not in _HIDDEN and not name.startswith(_HIDDEN_PREFIXES)}
 
 
 def node_environment(environ: Mapping[str, str], layout: Layout, java: Path) -> dict[str, str]:
-    """The environment of Elasticsearch: this process's without what is private or changes it."""
-    kept = {name: value for name, value in environ.items()
-            if name not in _HIDDEN and not name.startswith(_HIDDEN_PREFIXES)}
-    return kept | {
+    """The environment of Elasticsearch and of its tools."""
+    return clean_environment(environ) | node_variables(layout, java)
+
+
+def node_variables(layout: Layout, java: Path) -> dict[str, str]:
+    """What Elasticsearch and its tools need in their environment, beyond the machine's."""
+    return {
         "JAVA_HOME": str(java),     # read by 6.8
         "ES_JAVA_HOME": str(java),  # read by 7.x and later
         "ES_PATH_CONF": str(layout.config),
@@ -74,12 +60,16 @@ def guard_command() -> list[str]:
 
 
 class Console:
-    """What the node prints: two files of bounded size, and the last lines in memory."""
+    """What a process prints: two files of bounded size, and the last lines in memory.
 
-    def __init__(self, path: Path, limit_bytes: int = CONSOLE_BYTES) -> None:
+    Without ``path`` in memory only.
+    """
+
+    def __init__(self, path: Path | None, limit_bytes: int = CONSOLE_BYTES,
+                 tail_lines: int = TAIL_LINES) -> None:
         self._path = path
         self._limit_bytes = limit_bytes
-        self._lines: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._lines: collections.deque[str] = collections.deque(maxlen=tail_lines)
         self._lock = threading.Lock()
         self._file: io.FileIO | None = None
 
@@ -101,6 +91,8 @@ class Console:
             self._file.close()
 
     def _write(self, line: bytes) -> None:
+        if self._path is None:
+            return
         if self._file is not None and self._file.tell() + len(line) > self._limit_bytes:
             self._file.close()
             self._file = None
@@ -110,7 +102,7 @@ class Console:
         self._file.write(line)
 
     def tail(self) -> list[str]:
-        """The last lines, at most ``TAIL_LINES`` and ``TAIL_BYTES``."""
+        """The last lines, at most ``tail_lines`` and ``TAIL_BYTES``."""
         with self._lock:
             lines = list(self._lines)
         return bounded(lines, TAIL_BYTES)
@@ -127,38 +119,47 @@ def bounded(lines: list[str], limit_bytes: int) -> list[str]:
     return kept[::-1]
 
 
-class NodeProcess:
-    """One run of ``bin/elasticsearch``.
+class GuardedProcess:
+    """One run of a command, such as ``bin/elasticsearch``.
 
     ``on_started(pid)`` and ``on_exited(exit_code, reason)`` come from a thread; exit codes are
-    negative for signals. After ``on_exited`` no process of the node is left.
+    negative for signals. After ``on_exited`` no process of the command is left. ``console``: the
+    file for its output (None: the last lines in memory only); ``given``: its standard input.
     """
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], sandbox: Path,
-                 on_started: Callable[[int], None],
-                 on_exited: Callable[[int, str], None]) -> None:
-        self.console = Console(sandbox / "console.log")
+    def __init__(self, command: list[str], environment: Mapping[str, str], directory: Path,
+                 on_started: Callable[[int], None], on_exited: Callable[[int, str], None], *,
+                 console: Path | None, tail_lines: int = TAIL_LINES,
+                 given: bytes = b"") -> None:
+        self.console = Console(console, tail_lines=tail_lines)
         self._command = command
         self._environment = dict(environment)
-        self._sandbox = sandbox
+        self._directory = directory
         self._on_started = on_started
         self._on_exited = on_exited
+        self._given = given
         self._guard: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the guard, which starts the node. Raises ``OSError``."""
+        """Start the guard, which starts the command. Raises ``OSError``."""
         control_r, control_w = os.pipe()
+        # In memory, never on a disk; and nobody has to wait for a reader, as with a pipe.
+        given = os.memfd_create("input")
         try:
+            with open(given, "wb", closefd=False) as file:
+                file.write(self._given)
+            os.lseek(given, 0, os.SEEK_SET)
             self._guard = subprocess.Popen(
-                [*guard_command(), str(control_w), *self._command],
+                [*guard_command(), str(control_w), str(given), *self._command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env=self._environment, cwd=self._sandbox, pass_fds=[control_w],
+                env=self._environment, cwd=self._directory, pass_fds=[control_w, given],
                 start_new_session=True)
         except OSError:
             os.close(control_r)
             raise
         finally:
             os.close(control_w)
+            os.close(given)
         assert self._guard.stdout is not None
         pump = threading.Thread(target=self.console.pump, args=[self._guard.stdout],
                                 name="console", daemon=True)
@@ -167,11 +168,15 @@ class NodeProcess:
                          name="control", daemon=True).start()
 
     def terminate(self) -> None:
-        """Ask the node to stop (SIGTERM to its leader)."""
+        """Ask the leader alone to stop (SIGTERM)."""
         self._order(b"T")
 
+    def terminate_all(self) -> None:
+        """Ask the whole process group to stop (SIGTERM); it has ended when all have."""
+        self._order(b"G")
+
     def kill(self) -> None:
-        """SIGKILL to the node's whole process group."""
+        """SIGKILL to the whole process group."""
         self._order(b"K")
 
     def _order(self, order: bytes) -> None:

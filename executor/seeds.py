@@ -1,11 +1,13 @@
-"""The seeds file: transport addresses that Elasticsearch reads again at every discovery round."""
+"""Files of seeds, which their readers read again while they run."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from esaas.framework.proto import esaas_pb2
 
+# Elasticsearch reads it from its configuration directory at every round of discovery.
 FILE_NAME = "unicast_hosts.txt"
 
 
@@ -16,11 +18,23 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-class SeedsFile:
-    """``unicast_hosts.txt`` of one node; knows the generation it holds."""
+def transport_addresses(seeds: esaas_pb2.Seeds) -> Iterable[str]:
+    """What Elasticsearch reads: host:port of the transport."""
+    return seeds.addresses
 
-    def __init__(self, config_dir: Path, first: esaas_pb2.Seeds) -> None:
-        self._path = config_dir / FILE_NAME
+
+def http_urls(seeds: esaas_pb2.Seeds) -> Iterable[str]:
+    """What sidecars read: URLs of the same nodes."""
+    return seeds.http_urls
+
+
+class SeedsFile:
+    """A file with one of the seeds on each line; knows the generation it holds."""
+
+    def __init__(self, path: Path, first: esaas_pb2.Seeds,
+                 lines: Callable[[esaas_pb2.Seeds], Iterable[str]] = transport_addresses) -> None:
+        self._path = path
+        self._lines = lines
         self.generation = first.generation
         self._write(first)
 
@@ -36,4 +50,4 @@ class SeedsFile:
         return True
 
     def _write(self, seeds: esaas_pb2.Seeds) -> None:
-        write_atomically(self._path, "".join(f"{address}\n" for address in seeds.addresses))
+        write_atomically(self._path, "".join(f"{line}\n" for line in self._lines(seeds)))

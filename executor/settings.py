@@ -50,7 +50,7 @@ class Settings:
     recovery_timeout_s: float
     shutdown_grace_s: float
     backoff_max_s: float
-    java_home: str                   # ESAAS_JAVA_HOME; "": see process.java_home
+    java_home: str                   # ESAAS_JAVA_HOME; "": see java.java_home
     java21_home: str                 # ESAAS_JAVA21_HOME, for versions that need 21 or later
     starting_probe_s: float = 0.5
     serving_probe_s: float = 5.0
@@ -94,4 +94,4 @@ class Settings:
     def java_for(self, version: str) -> str:
         """The configured JDK for a version of Elasticsearch; empty when none is configured."""
         needs_21 = int(version.partition(".")[0]) >= 9
-        return self.java_home or (self.java21_home if needs_21 else "")
+        return (needs_21 and self.java21_home) or self.java_home

@@ -1,7 +1,8 @@
-"""The life of one Elasticsearch node, from the launch of its task to the end of the executor.
+"""The life of one node or sidecar, from the launch of its task to the end of the executor.
 
 One thread (the main one) takes events from a queue and is the only one to change state. The
-driver's IO thread, the prober and the threads of the node's process only put events there.
+driver's IO thread, the prober and the threads of the node's process only put events there. What
+the process is and how it is asked whether it serves comes from ``preparation``.
 """
 from __future__ import annotations
 
@@ -11,17 +12,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from esaas.framework.proto import esaas_pb2
 
-from . import config, log, payload, probe, process
-from .cache import CacheError, DistributionCache
+from . import log, payload, probe, process, tools
 from .driver import Callbacks, NodeDriver, grace_of
+from .errors import PreparationError
 from .outbox import Outbox
-from .seeds import SeedsFile
+from .preparation import Prepared, prepare
 from .settings import Settings
 
 Phase = esaas_pb2.NodeStatus
@@ -30,15 +30,6 @@ _TERMINAL = frozenset({"TASK_FAILED", "TASK_KILLED"})
 _REASON_CHARS = 400
 # Kept back from the agent's grace period for the updates after the node has stopped.
 _SHUTDOWN_MARGIN_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The distribution is there, and the configuration written; or why not."""
-
-    layout: config.Layout | None
-    seeds: SeedsFile | None
-    problem: str = ""
 
 
 class Inbox(Callbacks):
@@ -90,9 +81,9 @@ class Supervisor:
         self._status = esaas_pb2.NodeStatus(phase=Phase.UNKNOWN)
         self._task: dict[str, Any] = {}
         self._launch = esaas_pb2.NodeLaunch()
-        self._node: process.NodeProcess | None = None
+        self._prepared: Prepared | None = None
+        self._node: process.GuardedProcess | None = None
         self._prober: probe.Prober | None = None
-        self._seeds: SeedsFile | None = None
         self._latest_seeds: esaas_pb2.Seeds | None = None
         self._seeds_to_tell = False
         self._tells_killing = False
@@ -171,7 +162,7 @@ class Supervisor:
         self._was_subscribed = True
         self._lost_at = None
         self._subscribed_at = self._clock()
-        self._seeds_to_tell = self._seeds is not None
+        self._seeds_to_tell = self._prepared is not None
 
     def on_connection_lost(self) -> None:
         """Disconnected: the node goes on, updates wait."""
@@ -186,19 +177,24 @@ class Supervisor:
             if task_id != self._task["task_id"]["value"]:
                 self._refuse(task, "this executor already runs a node")
             return
-        self._task = task
+        # Not with its data: there may be secrets in it.
+        self._task = {key: value for key, value in task.items() if key != "data"}
         log.event("Task launched", task_id=task_id)
         if os.geteuid() == 0:
             self._end("TASK_FAILED", "refusing to run Elasticsearch as root: "
                       "set CommandInfo.user to an unprivileged user")
             return
         try:
-            self._launch = payload.read_launch(task)
+            launch = payload.read_launch(task)
         except payload.PayloadError as error:
             self._end("TASK_FAILED", f"launch refused: {error}", error.faults)
             return
         self._report("TASK_STARTING", Phase.PREPARING)
-        threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
+        self._launch = esaas_pb2.NodeLaunch()
+        self._launch.CopyFrom(launch)
+        self._launch.ClearField("secure_settings")  # the preparation alone needs them
+        threading.Thread(target=self._prepare, args=[launch], name="prepare",
+                         daemon=True).start()
 
     def _refuse(self, task: dict[str, Any], reason: str) -> None:
         status = esaas_pb2.NodeStatus(phase=Phase.EXITED, reason=reason)
@@ -249,83 +245,81 @@ class Supervisor:
         if faults := payload.seeds_faults(seeds):
             log.event("Seeds refused", level=logging.ERROR, faults="; ".join(faults))
             return
-        if self._seeds is None:
+        if self._prepared is None:
             known = self._latest_seeds
             if known is None or seeds.generation >= known.generation:
                 self._latest_seeds = seeds  # written as soon as there is a file
             return
         try:
-            written = self._seeds.update(seeds)
+            written = self._prepared.seeds.update(seeds)
         except OSError as error:
             log.event("Seeds not written", level=logging.ERROR, error=error)
             return
         log.event("Seeds written" if written else "Seeds are older than what we have",
-                  generation=seeds.generation, known=self._seeds.generation)
+                  generation=seeds.generation, known=self._prepared.seeds.generation)
         self._seeds_to_tell = True  # also for old news: the sender does not know yet
 
     def _tell_seeds(self) -> None:
-        if not self._seeds_to_tell or self._seeds is None:
+        if not self._seeds_to_tell or self._prepared is None:
             return
         message = esaas_pb2.FromExecutor(node=self._launch.node,
-                                         seeds_generation=self._seeds.generation)
+                                         seeds_generation=self._prepared.seeds.generation)
         self._seeds_to_tell = not self._driver.sendFrameworkMessage(payload.encode(message))
 
     # -- the node ---------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self, launch: esaas_pb2.NodeLaunch) -> None:
         """Fetch and configure; on a thread of its own, for it may take minutes."""
-        launch = self._launch
         try:
-            home = DistributionCache(self._settings.cache_dir).home(
-                launch.distribution.url, launch.distribution.sha256)
-            layout = config.layout_of(self._settings.sandbox, home, launch.data_path)
-            config.write(launch, layout)
-            prepared = Prepared(layout, SeedsFile(layout.config, launch.seeds))
-        except (CacheError, config.ConfigError, OSError) as error:
-            prepared = Prepared(None, None, str(error))
+            self.post(self.on_prepared, prepare(launch, self._settings, self._environ))
+        except (PreparationError, OSError) as error:
+            self.post(self.on_unprepared, str(error))
         # A thread that ends without a word would leave the task in STARTING.
         except Exception as error:  # noqa: BLE001
             log.event("Preparation failed", level=logging.ERROR, exc_info=True)
-            prepared = Prepared(None, None, f"{type(error).__name__}: {error}")
-        self.post(self.on_prepared, prepared)
+            self.post(self.on_unprepared, f"{type(error).__name__}: {error}")
+
+    def on_unprepared(self, problem: str) -> None:
+        """Fail the task."""
+        if self._ended_at is None:  # else killed meanwhile
+            self._end("TASK_FAILED", f"cannot prepare the node: {problem}")
 
     def on_prepared(self, prepared: Prepared) -> None:
-        """Start the node, or fail the task."""
+        """Start the process, or hold it."""
         if self._ended_at is not None:
             return  # killed meanwhile
-        if prepared.layout is None:
-            self._end("TASK_FAILED", f"cannot prepare the node: {prepared.problem}")
-            return
-        self._seeds = prepared.seeds
+        self._prepared = prepared
         self._seeds_to_tell = True
         if self._latest_seeds is not None:
             self._take_seeds(self._latest_seeds)
+        if prepared.held:
+            self._report("TASK_RUNNING", Phase.PAUSED, reason=prepared.held)
+            return
+        node = process.GuardedProcess(
+            prepared.command, prepared.environment, self._settings.sandbox,
+            on_started=lambda pid: self.post(self.on_started, pid),
+            on_exited=lambda code, reason: self.post(self.on_exited, code, reason),
+            console=self._settings.sandbox / "console.log")
         try:
-            java = process.java_home(self._settings.java_for(self._launch.distribution.version),
-                                     prepared.layout.home, self._environ)
-            node = process.NodeProcess(
-                [str(prepared.layout.home / "bin" / "elasticsearch")],
-                process.node_environment(self._environ, prepared.layout, java),
-                self._settings.sandbox,
-                on_started=lambda pid: self.post(self.on_started, pid),
-                on_exited=lambda code, reason: self.post(self.on_exited, code, reason))
             node.start()
-        except (process.StartError, OSError) as error:
+        except OSError as error:
             self._end("TASK_FAILED", f"cannot start the node: {error}")
             return
         self._node = node
 
     def on_started(self, pid: int) -> None:
-        """The process runs: ask its HTTP until it answers."""
+        """The process runs: ask until it answers, if there is something to ask."""
         log.event("Node process started", pid=pid)
         self._status.pid = pid
-        if self._status.phase == Phase.STOPPING:
+        if self._status.phase == Phase.STOPPING or self._prepared is None:
+            return
+        if self._prepared.ask is None:
+            self._report("TASK_RUNNING", Phase.SERVING)
             return
         self._report("TASK_STARTING", Phase.STARTING)
-        launch = self._launch
         self._prober = probe.Prober(
-            partial(probe.ask, launch.bind_host, launch.http_port, launch.node),
-            lambda answer: self.post(self.on_answer, answer), self._settings.starting_probe_s)
+            self._prepared.ask, lambda answer: self.post(self.on_answer, answer),
+            self._settings.starting_probe_s)
         self._prober.start()
 
     def on_answer(self, answer: probe.Answer) -> None:
@@ -347,17 +341,18 @@ class Supervisor:
     def _take_identity(self, identity: probe.Identity) -> bool:
         """Note what the node says of itself; whether it is another id than before."""
         launch, status = self._launch, self._status
+        transport = "" if launch.HasField("sidecar") else (
+            f"{launch.bind_host}:{launch.transport_port}")
         changed = bool(status.phase == Phase.SERVING
                        and status.es_node_id != identity.es_node_id)
         status.es_node_id = identity.es_node_id
         status.version = identity.version or launch.distribution.version
         status.http_address = identity.http_address or f"{launch.bind_host}:{launch.http_port}"
-        status.transport_address = (identity.transport_address
-                                    or f"{launch.bind_host}:{launch.transport_port}")
+        status.transport_address = identity.transport_address or transport
         return changed
 
     def _take_silence(self, problem: str) -> None:
-        if self._status.phase != Phase.SERVING:
+        if self._status.phase != Phase.SERVING or self._prepared is None:
             return
         now = self._clock()
         if self._failing_since is None:
@@ -367,13 +362,13 @@ class Supervisor:
             self._healthy = False
             log.event("Node does not answer", level=logging.WARNING, problem=problem)
             self._report("TASK_RUNNING", Phase.SERVING, healthy=False,
-                         reason=f"HTTP does not answer for {silent_s:.0f} s: {problem}")
+                         reason=f"{self._prepared.silence} for {silent_s:.0f} s: {problem}")
 
     def on_exited(self, code: int, reason: str) -> None:
         """The node's process ended: as asked (KILLED), or by itself (FAILED)."""
         log.event("Node process ended", exit_code=code, reason=reason)
-        assert self._node is not None
-        tail = self._node.console.tail()
+        assert self._node is not None and self._prepared is not None
+        title, tail = self._prepared.title, self._node.console.tail()
         stopped = self._status.phase == Phase.STOPPING
         why = self._status.reason
         self._node = None
@@ -381,7 +376,7 @@ class Supervisor:
         if stopped:
             self._end("TASK_KILLED", why)
         else:
-            self._end("TASK_FAILED", reason or exit_reason(code, tail), tail)
+            self._end("TASK_FAILED", reason or exit_reason(title, code, tail), tail)
 
     def _stop_timeout_s(self) -> float:
         grace_s = grace_of(self._task.get("kill_policy"))
@@ -393,7 +388,7 @@ class Supervisor:
         """SIGTERM now, SIGKILL after ``grace_s``; a second call can only make it sooner."""
         if self._ended_at is not None or not self._task:
             return
-        if self._node is None:  # still preparing
+        if self._node is None:  # still preparing, or held
             self._end("TASK_KILLED", reason)
             return
         kill_at = self._clock() + max(0.0, grace_s)
@@ -405,7 +400,10 @@ class Supervisor:
         if self._prober is not None:
             self._prober.stop()
         self._kill_at = kill_at
-        self._node.terminate()
+        if self._prepared is not None and self._prepared.stops_as_group:
+            self._node.terminate_all()
+        else:
+            self._node.terminate()
         self._status.phase, self._status.reason = Phase.STOPPING, reason
         if self._tells_killing:
             self._report("TASK_KILLING", Phase.STOPPING, reason=reason)
@@ -440,8 +438,8 @@ def one_line(text: str) -> str:
     return line if len(line) <= _REASON_CHARS else line[:_REASON_CHARS - 1] + "…"
 
 
-def exit_reason(code: int, tail: list[str]) -> str:
-    """Why a node ended, in one line: the code and the last line that tells of an error."""
+def exit_reason(title: str, code: int, tail: list[str]) -> str:
+    """Why a process ended, in one line: the code and the last line that tells of an error."""
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-    told = [line for line in tail if "ERROR" in line or "Exception" in line or "Error:" in line]
-    return f"Elasticsearch {how}" + (f": {told[-1].strip()}" if told else "")
+    told = tools.telling_line(tail)
+    return f"{title} {how}" + (f": {told}" if told else "")

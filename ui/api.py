@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.routing import URLSpec
 
 from .base import Limited, header_list
-from .bodies import JSON_TYPE, decode, media_type
+from .bodies import JSON_TYPE, decode, decode_secret, media_type
 from .models import NoBody
 from .problems import WrongMediaType, WrongMethod
 from .route import Call, Reply, Route, Streamed
@@ -49,7 +49,9 @@ class ApiHandler(Limited):
         query = checked(route.query, self._query(), "query")
         body = None
         if route.body is not None:
-            body = await decode(self.body(), self.request.headers.get("Content-Type", ""))
+            self.hushed = route.secret
+            kind = self.request.headers.get("Content-Type", "")
+            body = await (decode_secret if route.secret else decode)(self.body(), kind)
             if route.check_body:
                 body = checked(route.body, body, "body")
         elif method == "POST":

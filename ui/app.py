@@ -13,7 +13,9 @@ from .api import api_rules
 from .base import Static
 from .change_pages import change_rules
 from .context import Context, Principal, anybody
+from .operate_pages import operate_rules
 from .pages import NoPage, page_rules
+from .step_pages import step_rules
 from .stream import Streams
 
 log = structlog.get_logger()
@@ -49,7 +51,7 @@ def make_app(
         else frozenset(host.lower() for host in allowed_hosts),
         heartbeat_s=heartbeat_s, streams=Streams() if streams is None else streams)
     return tornado.web.Application(
-        [*api_rules(), *page_rules(), *change_rules()],
+        [*api_rules(), *page_rules(), *change_rules(), *step_rules(), *operate_rules()],
         context=context, default_handler_class=NoPage, log_function=_log_request,
         template_path=str(HERE / "templates"), autoescape="xhtml_escape",
         static_path=str(HERE / "static"),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 import uuid
 from collections.abc import Awaitable
 from types import TracebackType
@@ -48,6 +49,7 @@ class Guarded(tornado.web.RequestHandler):
 
     request_id: str
     principal: Principal
+    hushed = False      # True: the request holds secrets, and nothing of it is logged
 
     @property
     def context(self) -> Context:
@@ -127,8 +129,11 @@ class Guarded(tornado.web.RequestHandler):
         """Refusals are answers, not failures; everything else goes to the log in full."""
         if isinstance(error, (ServiceError, tornado.web.HTTPError, StreamClosedError)):
             return
+        # The text of an unknown error may quote what was sent; where it came from does not.
+        story: dict[str, Any] = {"exc_info": (kind, error, trace)} if not self.hushed else {
+            "error": getattr(kind, "__name__", ""), "frames": "".join(traceback.format_tb(trace))}
         log.error("request_failed", request_id=self.request_id, method=self.request.method,
-                  path=self.request.path, exc_info=(kind, error, trace))
+                  path=self.request.path, **story)
 
 
 @tornado.web.stream_request_body

@@ -19,6 +19,8 @@ from .bodies import check_name, decode_form_text, whole_number
 from .pages import Cluster, Page
 
 REVISIONS_SHOWN = 100
+RESTART_TEXT = ("Elasticsearch stops on a node and starts again in its place, on its volume. The "
+                "next node follows when the cluster is green.")
 STALE_TEXT = "What you apply is not what was previewed: this is what it would do. Look again."
 
 
@@ -47,10 +49,19 @@ class Change(Page):
         self.see_cluster(name)
 
     def ask(self, detail: ClusterDetail, question: str, button: str, fields: dict[str, str],
-            preview: Accepted | None = None) -> None:
-        """Ask before anything happens; the answer posts the fields again, with ``sure``."""
+            preview: Accepted | None = None, **more: Any) -> None:
+        """Ask before anything happens; the answer posts the fields again, with ``sure``.
+
+        ``more``: ``says`` in some lines, what is risked (``risk``), a name that ``must`` be typed,
+        with what was ``typed``, a ``problem`` with that, a ``stale`` preview, the way ``back``,
+        whether it is a ``danger``.
+        """
+        values: dict[str, Any] = {
+            "says": (), "risk": "", "typed": None, "must": "", "problem": None, "stale": "",
+            "override": "", "danger": True, "action": self.request.path,
+            "back": f"/clusters/{quote(detail.name, safe='')}"}
         self.render("confirm.html", c=detail, question=question, button=button, fields=fields,
-                    taken=preview, action=self.request.path)
+                    taken=preview, **(values | more))
 
 
 class Scale(Change, Cluster):
@@ -208,7 +219,7 @@ class Restart(Change):
             raise NotFound(f"{name} has no node {node!r}")
         if not self.field("sure"):
             what = f"{node} of {name}" if node else f"every node of {name}, one by one"
-            self.ask(detail, f"Restart {what}?", "Restart", {"node": node})
+            self.ask(detail, f"Restart {what}?", "Restart", {"node": node}, says=(RESTART_TEXT,))
             return
         await service.restart(name, node or None)
         self.see_cluster(name, "restarting")

@@ -1,8 +1,13 @@
 """What requests may carry: queries and bodies, checked by pydantic, all faults at once."""
 from __future__ import annotations
 
+from typing import Literal
+
 from esaas.framework.core.spec import Name
-from pydantic import BaseModel, ConfigDict, Field
+from esaas.framework.service.views import OperationKind
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, StrictStr
+
+MAX_TIMEOUT_S = 30 * 86400
 
 
 class _Request(BaseModel):
@@ -64,6 +69,59 @@ class RollbackRequest(_Request):
     """Which spec is wanted again."""
 
     revision: int = Field(ge=1, le=2**53, strict=True, description="the number of the revision")
+
+
+class ForceRequest(_Request):
+    """Which gate people go past, and its name once more."""
+
+    gate: str = Field(max_length=100, examples=["cluster_green"])
+    confirm: str = Field(max_length=100, description="the name of the gate again")
+
+
+class ConfirmRequest(_Request):
+    """A name once more, so that no slip destroys a volume."""
+
+    confirm: str = Field(max_length=200, description="the name of the node again")
+
+
+class SwitchRequest(_Request):
+    """What a switch is set to, and for how long."""
+
+    value: StrictStr | StrictBool = Field(
+        description="allocation: all, primaries, new_primaries, none; rebalance: all, primaries, "
+        "replicas, none; read_only: true, false", examples=["none"])
+    timeout_s: float | None = Field(
+        None, gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False,
+        description="it goes back by itself after so long; nothing: when somebody asks for it")
+
+    @property
+    def text(self) -> str:
+        """The value as text; JSON booleans are those of ``read_only``."""
+        return str(self.value).lower() if isinstance(self.value, bool) else self.value
+
+
+class RunRequest(_Request):
+    """Something to do once; the fields beside ``kind`` are its parameters."""
+
+    kind: OperationKind
+    index: str | None = Field(None, max_length=1000, description="of flush, clear_cache and "
+                              "force_merge; nothing: all indices", examples=["logs-*"])
+    kinds: tuple[Literal["query", "request", "fielddata"], ...] | None = Field(
+        None, description="of clear_cache; nothing: all of them")
+    max_segments: int | None = Field(None, ge=1, le=1000, strict=True,
+                                     description="of force_merge; nothing: as it sees fit")
+
+    def parameters(self) -> dict[str, object]:
+        """The parameters that were given, as the service takes them."""
+        found = self.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+        return dict(found)
+
+
+class SecretsRequest(RootModel[dict[str, StrictStr | None]]):
+    """Secure settings: key to text, or to null to take one out. Never shown again."""
+
+    # The text of an error must not quote what was sent, not even in a traceback.
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
 
 
 class NoBody(_Request):

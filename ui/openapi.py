@@ -17,8 +17,8 @@ from .route import Answer, Route
 Mode = Literal["validation", "serialization"]
 ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, change and delete them. Every "
          "refusal has the shape of `ErrorAnswer` and names every fault. Changes are idempotent: "
-         "the same request again answers 200 with `changed: false`; only a restart is asked for "
-         "anew each time.")
+         "the same request again answers 200 with `changed: false`; only restarts and "
+         "operations are asked for anew each time. Values of secure settings are never answered.")
 
 
 class _Schemas:
@@ -93,8 +93,9 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
                                  "responses": _responses(route, schemas)}
     if route.body is not None:
         schema = schemas.by_key[f"{route.name}.body"]
+        kinds = (JSON_TYPE,) if route.secret else (JSON_TYPE, YAML_TYPES[0])
         operation["requestBody"] = {"required": True, "content": {
-            JSON_TYPE: {"schema": schema}, YAML_TYPES[0]: {"schema": schema}}}
+            kind: {"schema": schema} for kind in kinds}}
     return operation
 
 

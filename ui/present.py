@@ -1,7 +1,7 @@
 """Values as people read them, and views arranged as pages show them; pure functions."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from esaas.framework.core.errors import Fault
 from esaas.framework.core.validate import NEVER_OVERRIDDEN
-from esaas.framework.service.views import ClusterDetail, EventView, NodeView
+from esaas.framework.service.views import ClusterDetail, EventView, NodeView, OperationView
 
 NOWHERE = ""
 # What a state means for somebody who looks: all is well, something goes on, or trouble.
@@ -19,11 +19,26 @@ _TONES = {
     "stopped": "idle", "down": "bad",
     "unreachable": "bad", "green": "good", "yellow": "warn", "red": "bad", "unknown": "idle",
     "done": "good", "held": "warn", "pending": "idle", "info": "idle", "warning": "warn",
-    "error": "bad", "accepted": "good", "declined": "idle",
+    "error": "bad", "accepted": "good", "declined": "idle", "waiting": "idle", "failed": "bad",
 }
 # Colour is never the only sign: each tone has its own mark too.
 _MARKS = {"good": "✓", "work": "◐", "warn": "!", "bad": "✕", "idle": "○"}
-RESTARTABLE = frozenset({"ready", "running", "starting"})
+_RESTARTABLE = frozenset({"ready", "running", "starting"})
+_HOLDABLE = frozenset({"ready", "running", "starting", "down"})
+_REPLACEABLE = _HOLDABLE | {"unreachable"}
+_SCALE_IN = "scale-in"      # why a node leaves that nobody can keep: fewer are wanted
+SWITCH_TITLES = {"allocation": "Allocation of shards", "rebalance": "Rebalancing",
+                 "read_only": "Read-only"}
+# What people may choose for each switch, and what it means.
+SWITCHES = (
+    ("allocation", (("none", "no shard gets a place"), ("new_primaries", "only new primaries do"),
+                    ("primaries", "only primaries do"), ("all", "every shard does"))),
+    ("rebalance", (("none", "no shard moves for balance"), ("primaries", "only primaries do"),
+                   ("replicas", "only replicas do"), ("all", "every shard does"))),
+    ("read_only", (("true", "every write is refused"), ("false", "writes are taken"))),
+)
+OPERATIONS = {"flush": "Flush", "clear_cache": "Clear caches", "force_merge": "Force merge",
+              "reroute_retry": "Retry failed allocations"}
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -35,6 +50,16 @@ def tone(state: str) -> str:
 def mark(state: str) -> str:
     """A sign for a state that does not need colour."""
     return _MARKS[tone(state)]
+
+
+def step_tone(status: str) -> str:
+    """As ``tone``, for steps and operations, where running means that work goes on."""
+    return "work" if status == "running" else tone(status)
+
+
+def step_mark(status: str) -> str:
+    """As ``mark``, for steps and operations."""
+    return _MARKS[step_tone(status)]
 
 
 def number(value: float | None) -> str:
@@ -74,6 +99,11 @@ def ago(at: float, now: float) -> str:
     return "just now" if now - at < 5 else f"{duration(now - at)} ago"
 
 
+def ahead(at: float, now: float) -> str:
+    """How far off a moment is."""
+    return "now" if at - now < 1 else f"in {duration(at - now)}"
+
+
 def iso(at: float) -> str:
     """Seconds since the epoch as ``2026-05-04T03:02:01Z``."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -84,9 +114,9 @@ def exact(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def share(done: int, total: int) -> int:
+def share(done: float, total: float) -> int:
     """Whole percent; all done when there is nothing to do."""
-    return 100 if total == 0 else done * 100 // total
+    return 100 if total == 0 else int(done * 100 // total)
 
 
 def port(address: str | None) -> str:
@@ -186,3 +216,54 @@ def overridable(status: int, faults: Iterable[Fault], overridden: str) -> str:
     if status != 409 or overridden or len(rules) != 1 or rules[0] in NEVER_OVERRIDDEN:
         return ""
     return rules[0]
+
+
+def actions(node: NodeView) -> list[str]:
+    """What people may do with a node, of restart, pause, continue, keep and replace."""
+    if node.leaving:
+        return [] if node.leaving == _SCALE_IN else ["keep"]
+    found = ["continue"] if node.paused else [
+        *(["restart"] if node.state in _RESTARTABLE else []),
+        *(["pause"] if node.state in _HOLDABLE and node.kind == "elasticsearch" else [])]
+    return [*found, "replace"] if node.paused or node.state in _REPLACEABLE else found
+
+
+def can_abandon(detail: ClusterDetail) -> bool:
+    """Whether a change is under way that can be given up."""
+    settled = detail.settled_revision
+    return detail.goal != "delete" and settled is not None and settled < detail.revision
+
+
+def because(reasons: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Reasons by node as nodes by reason, in order."""
+    found: dict[str, list[str]] = {}
+    for node, reason in reasons.items():
+        found.setdefault(reason, []).append(node)
+    return list(found.items())
+
+
+def parameters(operation: OperationView) -> str:
+    """The parameters of an operation as people read them."""
+    def text(value: Any) -> str:
+        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return "; ".join(f"{name.replace('_', ' ')} {text(value)}"
+                     for name, value in operation.parameters.items())
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A configuration file of a spec; ``group`` is empty for those of every node."""
+
+    path: str
+    group: str
+    source: str
+
+
+def files(spec: Mapping[str, Any]) -> list[File]:
+    """The files that a spec puts into configuration directories."""
+    found = []
+    for group, owner in [("", spec), *((one["name"], one) for one in spec.get("groups", ()))]:
+        for one in owner.get("files") or ():
+            source = one.get("url") or f"{len((one.get('content') or '').encode()):,} bytes"
+            found.append(File(one["path"], group, source))
+    return found

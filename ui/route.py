@@ -5,14 +5,26 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from esaas.framework.service.api import ClusterService
-from esaas.framework.service.errors import ServiceError
+from esaas.framework.service.errors import (
+    Conflict,
+    Invalid,
+    Malformed,
+    NotFound,
+    ServiceError,
+    Unavailable,
+)
+from esaas.framework.service.views import Accepted
 from pydantic import BaseModel
 
 from .context import Context
 from .models import NoQuery
+from .problems import TooLarge, WrongMediaType
 from .stream import Write
+
+CLUSTER = "/v1/clusters/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,7 @@ class Route:
     query: type[BaseModel] = NoQuery
     body: type[BaseModel] | None = None
     check_body: bool = True     # False: the service checks it and reports the faults itself
+    secret: bool = False        # True: nothing of the body is quoted, neither in answers nor logs
     also: Mapping[str, Answer] = field(default_factory=dict)    # other media types of a 200
 
     @property
@@ -91,3 +104,34 @@ class Route:
     def parameters(self) -> list[str]:
         """The names in the path."""
         return re.findall(r"\{(\w+)\}", self.path)
+
+
+TAKEN = {202: Answer("taken; the work goes on in the background", Accepted),
+         200: Answer("nothing to change, or a dry run", Accepted)}
+BODY = (Malformed, TooLarge, WrongMediaType)
+
+
+def taken(accepted: Accepted, *, dry_run: bool = False) -> Reply:
+    """202 and where to look for a change that was taken; 200 when there is nothing to do."""
+    begun = accepted.changed and not dry_run
+    headers = {"Location": f"/v1/clusters/{quote(accepted.cluster)}"} if begun else {}
+    return Reply(accepted, 202 if begun else 200, headers)
+
+
+def get(path: str, run: Any, name: str, summary: str, model: Any, **more: Any) -> Route:
+    """A route that reads."""
+    refuses = (NotFound,) if "{" in path else ()
+    return Route("GET", path, name, summary, run, {200: Answer("as asked", model)},
+                 refuses=refuses, **more)
+
+
+def change(method: str, path: str, run: Any, name: str, summary: str, **more: Any) -> Route:
+    """A route that changes a cluster."""
+    refuses = (*BODY, NotFound, Conflict, Invalid, Unavailable)
+    return Route(method, path, name, summary, run, more.pop("answers", TAKEN), refuses=refuses,
+                 **more)
+
+
+def post(path: str, run: Any, name: str, summary: str, **more: Any) -> Route:
+    """A route that changes a cluster by POST."""
+    return change("POST", path, run, name, summary, **more)

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from esaas.framework.core.errors import Fault
 from esaas.framework.core.spec import ClusterSpec
-from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from esaas.framework.service.errors import Conflict, Invalid, NotFound, Unavailable
 from esaas.framework.service.views import (
-    Accepted,
     ClusterDetail,
     ClusterSummary,
     EventView,
@@ -36,18 +34,15 @@ from .models import (
     StreamQuery,
 )
 from .openapi import document
-from .problems import TooLarge, WrongMediaType
-from .route import Answer, Call, Reply, Route, Streamed
+from .operate_routes import OPERATE_ROUTES
+from .route import BODY, CLUSTER, TAKEN, Answer, Call, Reply, Route, Streamed, get, post, taken
 from .stream import Write, feed
 
 EVENT_STREAM = "text/event-stream"
 CHUNK_BYTES = 64 * 1024
 EXECUTOR_NAME = re.compile(r"esaas-executor-[0-9a-f]{16}\.pyz")
-TAKEN = {202: Answer("taken; the work goes on in the background", Accepted),
-         200: Answer("nothing to change, or a dry run", Accepted)}
 STREAM = Answer("events and changed summaries as they come (server-sent events `event` with the "
                 "sequence number as id, `summary`, `gone`)", str, EVENT_STREAM)
-BODY = (Malformed, TooLarge, WrongMediaType)
 
 
 async def status(call: Call) -> Reply:
@@ -60,16 +55,10 @@ async def list_clusters(call: Call) -> Reply:
     return Reply(call.service.list_clusters(call.query.tenant))
 
 
-def _taken(accepted: Accepted, *, dry_run: bool = False) -> Reply:
-    taken = accepted.changed and not dry_run
-    headers = {"Location": f"/v1/clusters/{quote(accepted.cluster)}"} if taken else {}
-    return Reply(accepted, 202 if taken else 200, headers)
-
-
 async def create(call: Call) -> Reply:
     """``POST /v1/clusters``."""
     dry_run = call.query.dry_run
-    return _taken(await call.service.create(call.body, dry_run=dry_run), dry_run=dry_run)
+    return taken(await call.service.create(call.body, dry_run=dry_run), dry_run=dry_run)
 
 
 async def show(call: Call) -> Reply:
@@ -79,7 +68,7 @@ async def show(call: Call) -> Reply:
 
 async def delete(call: Call) -> Reply:
     """``DELETE /v1/clusters/{name}``."""
-    return _taken(await call.service.delete(call.name, call.query.confirm))
+    return taken(await call.service.delete(call.name, call.query.confirm))
 
 
 async def update(call: Call) -> Reply:
@@ -87,14 +76,14 @@ async def update(call: Call) -> Reply:
     call.service.plan(call.name)        # a 404 comes before what is wrong with the spec
     check_name(call.name, call.body)
     dry_run = call.query.dry_run
-    return _taken(await call.service.update(call.name, call.body, dry_run=dry_run,
+    return taken(await call.service.update(call.name, call.body, dry_run=dry_run,
                                             override=call.query.override), dry_run=dry_run)
 
 
 async def scale(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/scale``."""
     wanted, dry_run = call.body, call.query.dry_run
-    return _taken(await call.service.scale(
+    return taken(await call.service.scale(
         call.name, wanted.group, wanted.count, dry_run=dry_run, override=call.query.override),
         dry_run=dry_run)
 
@@ -107,24 +96,24 @@ async def revisions(call: Call) -> Reply:
 async def rollback(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/rollback``."""
     dry_run = call.query.dry_run
-    return _taken(await call.service.rollback(
+    return taken(await call.service.rollback(
         call.name, call.body.revision, dry_run=dry_run, override=call.query.override),
         dry_run=dry_run)
 
 
 async def pause(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/pause``."""
-    return _taken(await call.service.pause(call.name, True))
+    return taken(await call.service.pause(call.name, True))
 
 
 async def go_on(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/continue``."""
-    return _taken(await call.service.pause(call.name, False))
+    return taken(await call.service.pause(call.name, False))
 
 
 async def restart(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/restart``, and of one of its nodes."""
-    return _taken(await call.service.restart(call.name, call.path.get("node")))
+    return taken(await call.service.restart(call.name, call.path.get("node")))
 
 
 async def nodes(call: Call) -> Reply:
@@ -216,64 +205,54 @@ async def openapi(_: Call) -> Reply:
     return Reply(described())
 
 
-def _get(path: str, run: Any, name: str, summary: str, model: Any, **more: Any) -> Route:
-    refuses = (NotFound,) if "{" in path else ()
-    return Route("GET", path, name, summary, run, {200: Answer("as asked", model)},
-                 refuses=refuses, **more)
-
-
 def _stream_route(path: str, name: str, summary: str) -> Route:
     refuses = (NotFound, Unavailable) if "{" in path else (Unavailable,)
     return Route("GET", path, name, summary, stream, {200: STREAM}, refuses=refuses,
                  query=StreamQuery)
 
 
-def _post(path: str, run: Any, name: str, summary: str, **more: Any) -> Route:
-    refuses = (*BODY, NotFound, Conflict, Invalid, Unavailable)
-    return Route("POST", path, name, summary, run, TAKEN, refuses=refuses, **more)
-
-
-CLUSTER = "/v1/clusters/{name}"
 ROUTES: tuple[Route, ...] = (
-    _get("/v1/status", status, "status", "The service itself", ServiceStatus),
-    _get("/v1/clusters", list_clusters, "listClusters", "All clusters, by name",
+    get("/v1/status", status, "status", "The service itself", ServiceStatus),
+    get("/v1/clusters", list_clusters, "listClusters", "All clusters, by name",
          list[ClusterSummary], query=ListQuery),
     Route("POST", "/v1/clusters", "createCluster", "Make a cluster from a spec", create, TAKEN,
           refuses=(*BODY, Conflict, Invalid, Unavailable), query=ChangeQuery, body=ClusterSpec,
           check_body=False),
-    _get(CLUSTER, show, "showCluster", "Everything about one cluster", ClusterDetail),
+    get(CLUSTER, show, "showCluster", "Everything about one cluster", ClusterDetail),
     Route("PUT", CLUSTER, "updateCluster", "Want another spec: nodes start, are drained, or "
           "restart one by one, as it takes", update, TAKEN, query=OverrideQuery, body=ClusterSpec,
           refuses=(*BODY, NotFound, Conflict, Invalid, Unavailable), check_body=False),
     Route("DELETE", CLUSTER, "deleteCluster", "Stop its nodes, destroy its volumes, deregister",
           delete, TAKEN, refuses=(NotFound, Conflict, Invalid, Unavailable), query=DeleteQuery),
-    _post(f"{CLUSTER}/scale", scale, "scaleCluster", "Change the number of nodes of a group",
+    post(f"{CLUSTER}/scale", scale, "scaleCluster", "Change the number of nodes of a group",
           query=OverrideQuery, body=ScaleRequest),
-    _get(f"{CLUSTER}/revisions", revisions, "listRevisions",
+    get(f"{CLUSTER}/revisions", revisions, "listRevisions",
          "Every spec that was wanted, newest first", list[RevisionView]),
-    _post(f"{CLUSTER}/rollback", rollback, "rollbackCluster",
+    post(f"{CLUSTER}/rollback", rollback, "rollbackCluster",
           "Want the spec of an earlier revision again, as a new one; also midway",
           query=OverrideQuery, body=RollbackRequest),
-    _post(f"{CLUSTER}/pause", pause, "pauseCluster",
+    post(f"{CLUSTER}/pause", pause, "pauseCluster",
           "Begin no further step of a change; what has begun is finished"),
-    _post(f"{CLUSTER}/continue", go_on, "continueCluster", "Go on after a pause"),
-    _post(f"{CLUSTER}/restart", restart, "restartCluster",
+    post(f"{CLUSTER}/continue", go_on, "continueCluster",
+          "Go on after a pause; a canary that waits is approved by it"),
+    post(f"{CLUSTER}/restart", restart, "restartCluster",
           "Restart every node in its place, one by one and gated"),
-    _post(f"{CLUSTER}/nodes/{{node}}/restart", restart, "restartNode",
+    post(f"{CLUSTER}/nodes/{{node}}/restart", restart, "restartNode",
           "Restart one node in its place, gated"),
-    _get(f"{CLUSTER}/nodes", nodes, "listNodes", "Its nodes", list[NodeView]),
-    _get(f"{CLUSTER}/endpoints", endpoints, "listEndpoints", "URLs of ready nodes by role",
+    get(f"{CLUSTER}/nodes", nodes, "listNodes", "Its nodes", list[NodeView]),
+    get(f"{CLUSTER}/endpoints", endpoints, "listEndpoints", "URLs of ready nodes by role",
          dict[str, list[str]]),
-    _get(f"{CLUSTER}/plan", plan, "showPlan", "How far it is from its spec", PlanView),
-    _get(f"{CLUSTER}/offers", offers, "listOffers",
+    get(f"{CLUSTER}/plan", plan, "showPlan", "How far it is from its spec", PlanView),
+    get(f"{CLUSTER}/offers", offers, "listOffers",
          "The last answer to each agent's offers, and why", list[OfferView]),
-    _get(f"{CLUSTER}/events", events, "listEvents", "What happened to it, oldest first",
+    get(f"{CLUSTER}/events", events, "listEvents", "What happened to it, oldest first",
          list[EventView], query=EventsQuery, also={EVENT_STREAM: STREAM}),
     _stream_route(f"{CLUSTER}/events/stream", "streamEvents", "Its events as they happen"),
-    _get("/v1/events", events, "listAllEvents", "What happened to all clusters, oldest first",
+    get("/v1/events", events, "listAllEvents", "What happened to all clusters, oldest first",
          list[EventView], query=EventsQuery, also={EVENT_STREAM: STREAM}),
     _stream_route("/v1/events/stream", "streamAllEvents", "All clusters' events as they happen"),
-    _get("/v1/openapi.json", openapi, "openapi", "This document", dict[str, Any]),
+    get("/v1/openapi.json", openapi, "openapi", "This document", dict[str, Any]),
     Route("GET", "/v1/executor/{name}", "fetchExecutor", "The executor that agents run", executor,
           {200: Answer("the file", bytes, "application/octet-stream")}, refuses=(NotFound,)),
+    *OPERATE_ROUTES,
 )

@@ -46,12 +46,25 @@ def fingerprint(spec: ClusterSpec, group: NodeGroup,
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+# The fingerprints of the last spec, by group: nodes are many, and files may be large.
+_last: list[tuple[ClusterSpec, Mapping[str, Secret], dict[str, str]]] = []
+
+
+def _remembered(state: ClusterState, group: NodeGroup) -> str:
+    if not _last or _last[0][0] is not state.spec or _last[0][1] is not state.secrets:
+        _last[:] = [(state.spec, state.secrets, {})]
+    known = _last[0][2]
+    if group.name not in known:
+        known[group.name] = fingerprint(state.spec, group, state.secrets)
+    return known[group.name]
+
+
 def wanted(state: ClusterState, record: NodeRecord) -> str:
     """The fingerprint that a node should have; its own when the spec has no such group."""
     group = state.group_of(record)
     if group is None:
         return record.config
-    return fingerprint(state.spec, group, state.secrets) + (HELD if record.held else "")
+    return _remembered(state, group) + (HELD if record.held else "")
 
 
 def outdated(state: ClusterState, record: NodeRecord) -> bool:

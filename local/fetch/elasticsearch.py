@@ -7,7 +7,6 @@ second and third dialect. Production clusters name their own distribution.
 
 from __future__ import annotations
 
-import subprocess
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,8 @@ from typing import TypedDict
 from rich.console import Console
 
 from ..errors import LocalError
-from ..files import locked, open_to_all, sha256
-from .progress import watched
-
-PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get"
-DOWNLOAD_TIMEOUT_S = 3600
+from ..files import locked, open_to_all
+from . import maven
 
 
 class CatalogEntry(TypedDict):
@@ -41,14 +37,16 @@ class Distribution:
     java: int
 
     @property
-    def coordinates(self) -> str:
-        """group:artifact:version:type, as Maven names it."""
-        return f"{self.group}:elasticsearch:{self.version}:zip"
+    def zip(self) -> maven.Zip:
+        """The artifact."""
+        return maven.Zip(
+            f"Elasticsearch {self.version}", self.group, "elasticsearch", self.version,
+            self.size_bytes, self.sha256,
+        )  # fmt: skip
 
     def zip_path(self, cache: Path) -> Path:
         """Where Maven puts the zip."""
-        folder = Path(cache, "maven", *self.group.split("."), "elasticsearch", self.version)
-        return folder / f"elasticsearch-{self.version}.zip"
+        return self.zip.path(cache)
 
 
 DISTRIBUTIONS = {
@@ -84,43 +82,7 @@ def fetch_elasticsearch(cache: Path, version: str, console: Console | None = Non
 
     Raises LocalError when Maven fails or the sha256 differs.
     """
-    wanted = distribution(version)
-    path = wanted.zip_path(cache)
-    # A file that is there is looked at without the lock: the cache may be ours to read only.
-    if not path.exists():
-        with locked(cache / "maven" / "lock"):
-            if not path.exists():
-                _download(cache, wanted, console)
-    if (found := sha256(path)) != wanted.sha256:
-        path.unlink()
-        raise LocalError(
-            f"Elasticsearch {version} has sha256 {found}, not {wanted.sha256}; the file is "
-            "removed: try again"
-        )
-    return path
-
-
-def _download(cache: Path, wanted: Distribution, console: Console | None) -> None:
-    path = wanted.zip_path(cache)
-
-    def done_bytes() -> int:
-        # Maven writes to a temporary name in the same folder.
-        return max((p.stat().st_size for p in path.parent.glob("*zip*") if p.exists()), default=0)
-
-    command = [
-        "mvn", "-B", "-q", "-ntp", f"-Dmaven.repo.local={cache / 'maven'}", PLUGIN,
-        "-Dtransitive=false", f"-Dartifact={wanted.coordinates}",
-    ]  # fmt: skip
-    with watched(f"Elasticsearch {wanted.version}", wanted.size_bytes, done_bytes, console):
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_S, check=False
-            )
-        except FileNotFoundError as error:
-            raise LocalError("mvn is missing: see esaas local doctor") from error
-    if done.returncode != 0 or not path.exists():
-        lines = (done.stdout + done.stderr).strip().splitlines()[-15:]
-        raise LocalError(f"Maven could not fetch {wanted.coordinates}", lines)
+    return maven.fetch(cache, distribution(version).zip, console)
 
 
 def unpack(cache: Path, version: str, console: Console | None = None) -> Path:

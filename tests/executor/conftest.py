@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from esaas.executor import bundle
 from esaas.framework.proto import esaas_pb2
+from esaas.local.errors import LocalError
+from esaas.local.fetch import plugins
+from esaas.local.settings import Settings as LocalSettings
 from executor_helpers import (
     WAIT_S,
     Executor,
@@ -113,6 +116,20 @@ def real_zip() -> Callable[[int], Path]:
         if not path:
             pytest.skip(f"{name} names no zip of a real Elasticsearch")
         return Path(path)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def real_plugin() -> Callable[[str], esaas_pb2.Plugin]:
+    """A release of the plugin minhash, see ``esaas.local.fetch.plugins``."""
+    def find(release: str) -> esaas_pb2.Plugin:
+        try:
+            path = plugins.fetch_plugin(LocalSettings.load().cache, release)
+        except LocalError as error:
+            pytest.skip(str(error))
+        known = plugins.PLUGINS[release]
+        return esaas_pb2.Plugin(name=known.name, url=path.as_uri(), sha256=known.zip.sha256)
 
     return find
 

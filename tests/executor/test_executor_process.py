@@ -7,20 +7,22 @@ import signal
 from pathlib import Path
 
 import pytest
-from esaas.executor.process import NodeProcess
+from esaas.executor.process import GuardedProcess
 from executor_helpers import WAIT_S, is_alive, poll
 
 
 class Run:
     """A shell command under the guard; collects what is reported."""
 
-    def __init__(self, sandbox: Path, script: str, command: list[str] | None = None) -> None:
+    def __init__(self, sandbox: Path, script: str, command: list[str] | None = None,
+                 given: bytes = b"") -> None:
         self.sandbox = sandbox
         self.pids: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.ends: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
-        self.node = NodeProcess(
+        self.node = GuardedProcess(
             command or ["/bin/sh", "-c", script], {"PATH": os.environ["PATH"]}, sandbox,
-            on_started=self.pids.put, on_exited=lambda code, why: self.ends.put((code, why)))
+            on_started=self.pids.put, on_exited=lambda code, why: self.ends.put((code, why)),
+            console=sandbox / "console.log", given=given)
         self.node.start()
 
     def written(self, name: str) -> int:
@@ -33,8 +35,8 @@ class Run:
 def run(tmp_path):
     runs: list[Run] = []
 
-    def start(script: str, command: list[str] | None = None) -> Run:
-        runs.append(Run(tmp_path, script, command))
+    def start(script: str, command: list[str] | None = None, given: bytes = b"") -> Run:
+        runs.append(Run(tmp_path, script, command, given))
         return runs[-1]
 
     yield start
@@ -87,3 +89,29 @@ def test_a_full_disk_does_not_block_the_node(run, tmp_path):
     it = run("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 5")
     assert it.ends.get(timeout=WAIT_S) == (5, "")
     assert it.node.console.tail()[-1] == "line 19999"
+
+
+def test_input_is_given_whole_and_in_no_argument(run):
+    given = b"secret line\n" * 20_000  # more than a pipe holds
+    it = run("tr '\\0' ' ' < /proc/$PPID/cmdline; wc -c", given=given)
+    assert it.ends.get(timeout=WAIT_S) == (0, "")
+    shown = "\n".join(it.node.console.tail())
+    assert str(len(given)) in shown and "secret" not in shown
+
+
+def test_a_group_may_take_its_time_to_stop_and_a_deaf_one_is_killed(run, tmp_path):
+    (tmp_path / "child.sh").write_text(
+        'trap "$1" TERM; echo $$ > child; while :; do sleep 0.05; done')
+    it = run('sh child.sh "sleep 0.3; echo done > done; exit 0"; echo never')
+    pid = it.written("child")
+    it.node.terminate_all()  # the shell ends at once, its child cleans up
+    assert it.ends.get(timeout=WAIT_S) == (-signal.SIGTERM, "")
+    assert (tmp_path / "done").read_text() == "done\n" and not is_alive(pid)
+    (tmp_path / "child").unlink()
+    deaf = run('sh child.sh ""; echo never')
+    pid = deaf.written("child")
+    deaf.node.terminate_all()
+    assert is_alive(pid)
+    deaf.node.kill()
+    assert deaf.ends.get(timeout=WAIT_S)[0] in (-signal.SIGTERM, -signal.SIGKILL)
+    assert not is_alive(pid)

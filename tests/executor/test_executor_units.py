@@ -7,8 +7,9 @@ import uuid
 
 import pytest
 import yaml
-from esaas.executor import config, dialect, log, payload, process, supervisor
+from esaas.executor import config, dialect, java, log, payload, process, supervisor
 from esaas.executor.driver import grace_of
+from esaas.executor.errors import StartError
 from esaas.executor.outbox import Outbox
 from esaas.executor.probe import identity_of
 from esaas.executor.seeds import SeedsFile
@@ -203,8 +204,8 @@ def test_yaml_says_what_json_said():
 
 
 def test_the_seeds_file_knows_old_news(tmp_path):
-    seeds = SeedsFile(tmp_path, esaas_pb2.Seeds(addresses=["a:1", "b:2"], generation=5))
     path = tmp_path / "unicast_hosts.txt"
+    seeds = SeedsFile(path, esaas_pb2.Seeds(addresses=["a:1", "b:2"], generation=5))
     assert path.read_text() == "a:1\nb:2\n"
     assert not seeds.update(esaas_pb2.Seeds(addresses=["c:3"], generation=4))
     assert (path.read_text(), seeds.generation) == ("a:1\nb:2\n", 5)
@@ -295,8 +296,8 @@ def test_the_console_is_bounded_on_disk_and_in_memory(tmp_path):
 
 def test_reasons_are_one_line():
     tail = ["fine", "java.lang.Exception: bad", "at x"]
-    assert supervisor.exit_reason(-9, []) == "Elasticsearch was killed by signal 9"
-    assert supervisor.exit_reason(1, tail) == (
+    assert supervisor.exit_reason("Elasticsearch", -9, []) == "Elasticsearch was killed by signal 9"
+    assert supervisor.exit_reason("Elasticsearch", 1, tail) == (
         "Elasticsearch exited with code 1: java.lang.Exception: bad")
     assert "\n" not in supervisor.one_line("a\nb") and len(supervisor.one_line("x" * 999)) == 400
 
@@ -321,21 +322,51 @@ def test_identities_of_6_and_9():
             identity_of(body)
 
 
-def test_the_distributions_own_java_comes_before_the_machines(tmp_path):
-    def jdk(name):
-        java = tmp_path / name / "bin" / "java"
-        java.parent.mkdir(parents=True)
-        java.write_text("#!/bin/sh\n")
-        java.chmod(0o755)
-        return tmp_path / name
+def jdk(home, major=17, modules="java.base"):
+    """A JDK without anything in it, at ``home``."""
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "java").write_text("#!/bin/sh\n")
+    (home / "bin" / "java").chmod(0o755)
+    (home / "release").write_text(f'JAVA_VERSION="{major}.0.1"\nMODULES="{modules}"\n')
+    return home
 
-    machine, own, asked = jdk("machine"), jdk("home/jdk"), jdk("asked")
-    home, environ = tmp_path / "home", {"JAVA_HOME": str(machine), "PATH": ""}
-    assert process.java_home("", home, environ) == own
-    assert process.java_home(str(asked), home, environ) == asked
-    assert process.java_home("", tmp_path / "bare", environ) == machine
-    on_path = {"PATH": str(machine / "bin")}
-    assert process.java_home("", tmp_path / "bare", on_path) == machine.resolve()
-    for configured, environment in (("", {"PATH": ""}), (str(tmp_path / "none"), on_path)):
-        with pytest.raises(process.StartError, match="no Java"):
-            process.java_home(configured, tmp_path / "bare", environment)
+
+def chosen(tmp_path, version, environ, **configured):
+    """The JDK of a node whose distribution is at ``home``, on a machine with a ``jvm``."""
+    settings = Settings.of({**AGENT, **configured})
+    return java.java_home(settings, version, tmp_path / "home", environ, tmp_path / "jvm")
+
+
+def test_the_distributions_own_java_comes_before_the_machines(tmp_path):
+    machine, asked = jdk(tmp_path / "machine"), jdk(tmp_path / "asked")
+    environ, on_path = {"JAVA_HOME": str(machine), "PATH": ""}, {"PATH": str(machine / "bin")}
+    assert chosen(tmp_path, "7.17.29", environ) == machine
+    assert chosen(tmp_path, "7.17.29", on_path) == machine.resolve()
+    own = jdk(tmp_path / "home" / "jdk")
+    assert chosen(tmp_path, "7.17.29", environ) == own
+    assert chosen(tmp_path, "7.17.29", environ, ESAAS_JAVA_HOME=str(asked)) == asked
+    with pytest.raises(StartError, match="no Java: .* has no bin/java"):
+        chosen(tmp_path, "7.17.29", environ, ESAAS_JAVA_HOME=str(tmp_path / "none"))
+    with pytest.raises(StartError, match="put java on the path"):
+        chosen(tmp_path / "bare", "7.17.29", {"PATH": ""})
+
+
+def test_elasticsearch_9_finds_a_jdk_that_it_starts_on(tmp_path):
+    vector = "java.base jdk.incubator.vector"
+    old = jdk(tmp_path / "jvm" / "java-17", 17, vector)
+    environ = {"JAVA_HOME": str(old), "PATH": ""}
+    jdk(tmp_path / "jvm" / "java-22-headless", 22)  # a JRE without the module
+    with pytest.raises(StartError, match=r"9\.5\.3 needs a JDK 21 or later"):
+        chosen(tmp_path, "9.5.3", environ)
+    jdk(tmp_path / "jvm" / "java-25", 25, vector)
+    lowest = jdk(tmp_path / "jvm" / "java-24", 24, vector)
+    assert chosen(tmp_path, "9.5.3", environ) == lowest
+    assert chosen(tmp_path, "7.17.29", environ) == old
+    # One for all versions that is too old for this one does not stand in the way.
+    assert chosen(tmp_path, "9.5.3", environ, ESAAS_JAVA_HOME=str(old)) == lowest
+    asked = jdk(tmp_path / "asked", 26, vector)
+    both = {"ESAAS_JAVA_HOME": str(old), "ESAAS_JAVA21_HOME": str(asked)}
+    assert chosen(tmp_path, "9.5.3", environ, **both) == asked
+    assert chosen(tmp_path, "7.17.29", environ, **both) == old
+    (asked / "release").unlink()  # says nothing of itself: taken at people's word
+    assert chosen(tmp_path, "9.5.3", environ, **both) == asked

@@ -6,7 +6,11 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
+PATIENCE_S = 30
 DRIVER = Path("/usr/bin/chromedriver")
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -58,3 +62,38 @@ def shoot(browser: webdriver.Chrome, name: str) -> Path:
     path = SCREENSHOTS / f"{name}.png"
     assert browser.save_screenshot(str(path))
     return path
+
+
+def find(browser: webdriver.Chrome, selector: str) -> WebElement:
+    """An element, as soon as it is there."""
+    return WebDriverWait(browser, PATIENCE_S).until(
+        lambda _: browser.find_element(By.CSS_SELECTOR, selector))
+
+
+def until_text(browser: webdriver.Chrome, selector: str, text: str) -> None:
+    """Wait until an element shows a text, looking it up anew each time."""
+    WebDriverWait(browser, PATIENCE_S).until(
+        lambda _: text in browser.execute_script(
+            "return document.querySelector(arguments[0])?.textContent ?? ''", selector),
+        f"{selector} never showed {text!r}")
+
+
+def until_live(browser: webdriver.Chrome) -> None:
+    """Wait until the page's stream is open."""
+    find(browser, ".link.on")
+
+
+def press(browser: webdriver.Chrome, text: str) -> None:
+    """Press the button or link with a text."""
+    xpath = f"//*[self::button or self::a][starts-with(normalize-space(), '{text}')]"
+    WebDriverWait(browser, PATIENCE_S).until(
+        lambda _: browser.find_element(By.XPATH, xpath)).click()
+
+
+def shoot_both(browser: webdriver.Chrome, name: str) -> None:
+    """A picture at both widths, where nothing may stick out; wide again afterwards."""
+    for width in (400, 1280):
+        resize(browser, width)
+        assert overflow(browser) == []
+        shoot(browser, f"{name}-{width}")
+    resize(browser, 1280)

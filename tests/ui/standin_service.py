@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from esaas.framework.core.errors import Fault
 from esaas.framework.core.facts import EsView as Seen
+from esaas.framework.core.gates import FORCIBLE
 from esaas.framework.core.spec import ClusterSpec, NodeGroup, SpecFaults, parse_spec
 from esaas.framework.core.validate import validate
 from esaas.framework.service.change import differences
@@ -20,15 +22,21 @@ from esaas.framework.service.views import (
     GateView,
     NodeView,
     OfferView,
+    OperationView,
     PhaseView,
     PlanView,
     Preview,
+    ProgressView,
     RevisionView,
+    SecretView,
     ServiceStatus,
     StepView,
+    SwitchView,
 )
+from standin_operate import OperateStandIn
 
 T0 = 1_780_000_000.0
+SHARD_MB = 307
 Item = EventView | ClusterSummary
 
 
@@ -68,9 +76,11 @@ def plan_of(name: str, revision: int, nodes: list[NodeView], *, held: str = "") 
         if held and node.state != "ready":
             status = "held"
             gates = [GateView(name="bootstrap_quorum", ok=True, reason="the cluster has formed"),
-                     GateView(name=held, ok=False, reason="another node is still joining")]
+                     GateView(name=held, ok=False, reason="another node is still joining",
+                              forcible=held in FORCIBLE)]
         steps.append(StepView(id=f"start-{node.name}", title=f"start {node.name}",
-                              node=node.name, status=status, detail=node.detail, gates=gates))
+                              node=node.name, status=status, detail=node.detail, gates=gates,
+                              can_restart=node.state in ("starting", "down")))
     done = sum(step.status == "done" for step in steps)
     whole = ("done" if done == len(steps) else
              "running" if any(step.status == "running" for step in steps) else "held")
@@ -87,38 +97,54 @@ def drain_of(node: NodeView, paused: bool) -> StepView:
     gates = [GateView(name="connected_to_mesos", ok=True, reason=""), not_paused(paused),
              GateView(name="no_primary_missing", ok=True, reason=""),
              GateView(name="drained", ok=not shards,
-                      reason=f"{shards} shards, {shards * 307} MB left" if shards else "")]
+                      reason=f"{shards} shards, {shards * SHARD_MB} MB left" if shards else "")]
+    total = (shards + 9) * SHARD_MB
     held = next((gate for gate in gates if not gate.ok), None)
     return StepView(id=f"remove-{node.name}", node=node.name, gates=gates,
                     title=f"drain {node.name}, then remove it and its volume",
                     status="held" if paused else "running",
+                    progress=ProgressView(
+                        done=9 * SHARD_MB, total=total, unit="MB",
+                        text=f"{shards} shards and {shards * SHARD_MB} MB of {total} MB left"),
                     detail=f"held by {held.name}: {held.reason}" if held else "drained")
 
 
-def restart_of(name: str, first: str, paused: bool, revision: int) -> StepView:
+def restart_of(name: str, fake: Fake) -> StepView:
     """A node that waits for its restart, behind the first of them."""
-    gates = [GateView(name="connected_to_mesos", ok=True, reason=""), not_paused(paused),
-             GateView(name="one_node_at_a_time", ok=name == first,
+    first = fake.restarting[0]
+    gates = [GateView(name="connected_to_mesos", ok=True, reason=""), not_paused(fake.paused),
+             GateView(name="canary_approved", ok=not fake.canary, forcible=bool(fake.canary),
+                      reason=f"{fake.canary} has it; people decide" if fake.canary else ""),
+             GateView(name="change_budget", ok=name == first, forcible=name != first,
                       reason="" if name == first else f"waiting for {first}"),
              GateView(name="cluster_green", ok=True, reason=""),
-             GateView(name="nothing_moves", ok=name != first,
+             GateView(name="nothing_moves", ok=name != first, forcible=name == first,
                       reason="" if name != first else "3 shards are moving or being built")]
-    held = next(gate for gate in gates if not gate.ok)
-    return StepView(id=f"restart-{name}", title=f"restart {name} with revision {revision}",
-                    node=name, status="held", gates=gates,
-                    detail=f"held by {held.name}: {held.reason}")
+    step = f"restart-{name}"
+    gates = [gate.model_copy(update={"ok": True, "reason": "forced"})
+             if (step, gate.name) in fake.forced else gate for gate in gates]
+    held = next((gate for gate in gates if not gate.ok), None)
+    return StepView(id=step, title=f"restart {name} with revision {fake.revision}",
+                    node=name, status="held" if held else "running", gates=gates,
+                    detail=f"held by {held.name}: {held.reason}" if held else "restarts")
 
 
 def not_paused(paused: bool) -> GateView:
     """The gate that people hold."""
-    return GateView(name="not_paused", ok=not paused,
+    return GateView(name="not_paused", ok=not paused, forcible=paused,
                     reason="the change is paused" if paused else "")
 
 
 def shape(spec: ClusterSpec, group: NodeGroup) -> Any:
     """What takes a restart to change."""
-    return (spec.version, spec.settings, spec.jvm_options, group.settings, group.jvm_options,
-            group.heap_mb)
+    settings = {key: value for key, value in spec.settings.items() if key not in live_keys(spec)}
+    return (spec.version, settings, spec.jvm_options, group.settings, group.jvm_options,
+            group.heap_mb, spec.plugins, spec.files_of(group))
+
+
+def live_keys(spec: ClusterSpec) -> list[str]:
+    """Settings that change without a restart."""
+    return sorted(key for key in spec.settings if key.startswith("cluster.routing."))
 
 
 class Fake:
@@ -136,14 +162,20 @@ class Fake:
         self.replicas = 1           # of the index with most copies
         self.leaving: list[str] = []
         self.restarting: list[str] = []
+        self.settled: int | None = 1
+        self.canary = ""
+        self.forced: set[tuple[str, str]] = set()
+        self.switches: dict[str, SwitchView] = {}
+        self.operations: list[OperationView] = []
+        self.secrets: dict[str, SecretView] = {}
+        self.kept: dict[str, str] = {}      # what the keystores hold; no view shows it
 
     def plan(self) -> PlanView:
         """The plan as the nodes stand, with what leaves and what is to be restarted."""
         plan = plan_of(self.spec.name, self.revision, self.nodes, held=self.held)
         leaving = [drain_of(node, self.paused) for node in self.nodes
-                   if node.name in self.leaving]
-        turning = [restart_of(name, self.restarting[0], self.paused, self.revision)
-                   for name in self.restarting]
+                   if node.name in self.leaving or node.leaving]
+        turning = [restart_of(name, self) for name in self.restarting]
         phases, steps = list(plan.phases), [*turning, *leaving]
         for title, found in (("restart", turning), ("scale in", leaving)):
             if found:
@@ -160,16 +192,22 @@ class Fake:
 
     def preview(self, new: ClusterSpec) -> Preview:
         """What another spec would do."""
-        starts, removes, restarts = [], [], []
+        starts, removes, restarts, replaces = [], [], [], []
         for group in new.groups:
             there = [name for name in self.wanted() if name.rsplit("-", 1)[0] == group.name]
             old = self.spec.group(group.name)
             starts += [f"{group.name}-{i}" for i in range(len(there), group.count)]
             removes += there[group.count:]
-            if old is not None and shape(self.spec, old) != shape(new, group):
+            if old is not None and old.disk_mb != group.disk_mb:
+                replaces += there[:group.count]
+            elif old is not None and shape(self.spec, old) != shape(new, group):
                 restarts += there[:group.count]
+        live = [key for key in live_keys(new)
+                if new.settings[key] != self.spec.settings.get(key)]
+        reasons = dict.fromkeys(restarts, "its settings change")
+        reasons |= dict.fromkeys(replaces, "its volume changes")
         return Preview(changes=differences(self.spec, new), starts=starts, restarts=restarts,
-                       removes=removes)
+                       replaces=replaces, removes=removes, live=live, reasons=reasons)
 
     def want(self, new: ClusterSpec, preview: Preview) -> None:
         """Another spec is wanted from now on."""
@@ -193,7 +231,8 @@ class Fake:
             name=spec.name, tenant=spec.tenant, version=spec.version, goal=self.goal,
             health=self.health, health_age_s=1.4 if ready else None, nodes_ready=len(ready),
             nodes_wanted=sum(group.count for group in spec.groups),
-            paused=self.paused, plan_status=plan.status, plan_done=plan.done, plan_total=plan.total,
+            paused=self.paused, canary=self.canary, plan_status=plan.status,
+            plan_done=plan.done, plan_total=plan.total,
             summary=f"{len(ready)} of {len(self.nodes)} nodes ready, health {self.health}; "
             + plan.summary, revision=self.revision, connected=self.connected,
             created_at=T0 - 86400 * 3, description=spec.description,
@@ -208,7 +247,9 @@ class Fake:
                       cluster_uuid="uuid-1" if ready else None,
                       elected_master=ready[0].name if ready else None),
             nodes=self.nodes, plan=plan, endpoints=self.endpoints(),
-            spec=spec.model_dump(mode="json"))
+            spec=spec.model_dump(mode="json"), switches=list(self.switches.values()),
+            operations=self.operations, settled_revision=self.settled,
+            secrets=[one for _, one in sorted(self.secrets.items())])
 
     def summary(self) -> ClusterSummary:
         """One line."""
@@ -238,6 +279,54 @@ def _turning() -> Fake:
     return fake
 
 
+def _trial() -> Fake:
+    """A cluster whose canary waits for people."""
+    nodes = [node_of(f"node-{i}", "ready", i) for i in range(3)]
+    fake = Fake(spec_of("trial", "flights", change={"strategy": "canary"}), nodes, "green")
+    new = parse_spec(fake.spec.model_dump(mode="json") | {"jvm_options": ["-Xss2m"]})
+    fake.want(new, fake.preview(new))
+    fake.restarting, fake.canary = ["node-1", "node-2"], "node-0"
+    return fake
+
+
+def _stack() -> Fake:
+    """A cluster with everything beside its nodes: sidecar, plugins, files, switches, secrets."""
+    spec = spec_of("stack", "hotels", groups=[
+        {"name": "node", "count": 3, "mem_mb": 2048, "disk_mb": 10240,
+         "files": [{"path": "analysis/synonyms.txt", "content": "car, automobile\n"}]},
+        {"name": "kibana", "kind": "sidecar", "count": 1, "command": "kibana/bin/kibana",
+         "listens": True}],
+        plugins=[{"name": "analysis-icu"}, {
+            "name": "house-plugin", "url": "https://plugins.example/house-1.2.zip",
+            "sha256": "ab" * 32}],
+        files=[{"path": "hunspell/de/de.dic", "url": "https://files.example/de.dic",
+                "sha256": "cd" * 32}])
+    nodes = [node_of(f"node-{i}", "ready", i) for i in range(3)]
+    nodes[1] = nodes[1].model_copy(update={"leaving": "replaced by node-3"})
+    nodes[2] = nodes[2].model_copy(update={
+        "state": "down", "paused": True, "detail": "held for debugging", "shards": None})
+    nodes += [node_of("node-3", "placing", 3), node_of(
+        "kibana-0", "ready", 1, kind="sidecar", roles=[], heap_mb=0, group="kibana",
+        es_node_id=None, version=None, shards=None, disk_used_percent=None,
+        heap_used_percent=None)]
+    fake = Fake(spec, nodes, "yellow")
+    fake.switches["allocation"] = SwitchView(
+        switch="allocation", value="primaries", before="all", set_at=T0,
+        until=time.time() + 1800)
+    fake.operations = [
+        OperationView(id="m-3", kind="force_merge", parameters={"index": "logs-*"},
+                      status="running", asked_at=T0, progress=ProgressView(
+                          done=3, total=8, unit="indices", text="3 of 8 indices merged")),
+        OperationView(id="c-2", kind="clear_cache", parameters={"kinds": ["query", "request"]},
+                      status="failed", asked_at=T0 - 400, ended_at=T0 - 399,
+                      message="2 of 3 nodes answered"),
+        OperationView(id="f-1", kind="flush", status="done", asked_at=T0 - 900,
+                      ended_at=T0 - 898, message="114 shards flushed")]
+    for key in ("s3.client.default.access_key", "s3.client.default.secret_key"):
+        fake.secrets[key] = SecretView(key=key, set_at=T0 - 86400, version=2)
+    return fake
+
+
 def _examples() -> list[Fake]:
     ready = [node_of(f"node-{i}", "ready", i) for i in range(3)]
     orders = spec_of("orders-search", "flights", groups=[
@@ -263,6 +352,8 @@ def _examples() -> list[Fake]:
     examples = [
         Fake(spec_of("demo", "flights"), ready, "green"),
         _turning(),
+        _trial(),
+        _stack(),
         Fake(orders, growing, "yellow", offers=[
             accepted, _declined("agent-1.example", "cpus 0.5 of 1 wanted")]),
         Fake(spec_of("logs", "hotels"), hurt, "yellow", held="no_restart_while_relocating"),
@@ -281,7 +372,7 @@ def _examples() -> list[Fake]:
     return examples
 
 
-class StandInService:
+class StandInService(OperateStandIn):
     """``ClusterService`` in memory; all methods belong on one event loop."""
 
     def __init__(self, fakes: list[Fake] | None = None) -> None:
@@ -316,6 +407,7 @@ class StandInService:
         fake.nodes = [node for node in fake.nodes if node.name not in fake.leaving]
         fake.health, fake.held, fake.connected = "green", "", True
         fake.leaving, fake.restarting = [], []
+        fake.settled = fake.revision
         self.emit(name, "plan_done", "everything is as wanted")
 
     def vanish(self, name: str) -> None:
@@ -462,7 +554,9 @@ class StandInService:
 
     async def pause(self, name: str, paused: bool) -> Accepted:
         fake = self._find(name)
-        changed, fake.paused = fake.paused != paused, paused
+        changed = fake.paused != paused or (not paused and bool(fake.canary))
+        fake.paused = paused
+        fake.canary = fake.canary if paused else ""     # to go on approves a canary
         if changed:
             self.emit(name, "paused" if paused else "continued", "the change is paused"
                       if paused else "the change goes on")

@@ -1,15 +1,24 @@
 """The pages in a real Chromium: live, by form, at two widths, in two colour schemes."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, DRIVER, overflow, resize, shoot, start_chromium
+from browser import (
+    CHROMIUM,
+    DRIVER,
+    find,
+    overflow,
+    press,
+    resize,
+    shoot,
+    shoot_both,
+    until_live,
+    until_text,
+)
 from live_app import PATIENCE_S, LiveApp
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(
@@ -18,54 +27,12 @@ PAGES = {"list": "/", "orders": "/clusters/orders-search", "held": "/clusters/lo
          "fresh": "/clusters/fresh", "new": "/new", "missing": "/clusters/none",
          "turning": "/clusters/turning", "edit": "/clusters/demo/edit",
          "revisions": "/clusters/turning/revisions",
-         "rollback": "/clusters/turning/revisions?to=1"}
+         "rollback": "/clusters/turning/revisions?to=1",
+         "trial": "/clusters/trial", "stack": "/clusters/stack",
+         "operate": "/clusters/stack/operate", "abandon": "/clusters/trial/abandon",
+         "replace": "/clusters/demo/replace?node=node-1",
+         "force": "/clusters/turning/force?step=restart-node-0&gate=nothing_moves"}
 COPIES = "shrink_leaves_room_for_copies"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    browser = start_chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def browser(chromium: Chrome, live: LiveApp) -> Iterator[Chrome]:
-    """The browser, wide and light; at the end nobody may have complained on its console."""
-    chromium.get("about:blank")
-    chromium.get_log("browser")
-    resize(chromium, 1280)
-    yield chromium
-    chromium.get("about:blank")
-    # A refused form answers 4xx, which Chromium notes as a failed resource.
-    assert [line["message"] for line in chromium.get_log("browser")
-            if "status of 4" not in line["message"]] == []
-
-
-def find(browser: Chrome, selector: str) -> WebElement:
-    """An element, as soon as it is there."""
-    return WebDriverWait(browser, PATIENCE_S).until(
-        lambda _: browser.find_element(By.CSS_SELECTOR, selector))
-
-
-def until_text(browser: Chrome, selector: str, text: str) -> None:
-    """Wait until an element shows a text, looking it up anew each time."""
-    WebDriverWait(browser, PATIENCE_S).until(
-        lambda _: text in browser.execute_script(
-            "return document.querySelector(arguments[0])?.textContent ?? ''", selector),
-        f"{selector} never showed {text!r}")
-
-
-def until_live(browser: Chrome) -> None:
-    """Wait until the page's stream is open."""
-    find(browser, ".link.on")
-
-
-def press(browser: Chrome, text: str) -> None:
-    """Press the button or link with a text."""
-    xpath = f"//*[self::button or self::a][starts-with(normalize-space(), '{text}')]"
-    WebDriverWait(browser, PATIENCE_S).until(
-        lambda _: browser.find_element(By.XPATH, xpath)).click()
 
 
 def replace_text(browser: Chrome, old: str, new: str) -> None:
@@ -73,15 +40,6 @@ def replace_text(browser: Chrome, old: str, new: str) -> None:
     browser.execute_script(
         "const area = document.querySelector('#spec');"
         "area.value = area.value.replace(arguments[0], arguments[1]);", old, new)
-
-
-def shoot_both(browser: Chrome, name: str) -> None:
-    """A picture at both widths, where nothing may stick out; wide again afterwards."""
-    for width in (400, 1280):
-        resize(browser, width)
-        assert overflow(browser) == []
-        shoot(browser, f"{name}-{width}")
-    resize(browser, 1280)
 
 
 def test_from_the_list_to_a_scaled_cluster(browser: Chrome, live: LiveApp) -> None:

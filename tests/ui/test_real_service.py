@@ -89,3 +89,70 @@ def test_the_executor_of_today_is_served(real: LiveApp) -> None:
     file = real.service.executor_file  # type: ignore[attr-defined]
     got = ask(real, "GET", f"/v1/executor/{file.name}")
     assert (got.status, got.body) == (200, file.read_bytes())
+
+
+def test_operating_by_rest(real: LiveApp) -> None:
+    """Without Mesos nothing forms: most of it is refused, by name and with a reason."""
+    for method, tail, body, status, rule in (
+            ("POST", "abandon", {}, 409, "settled_before"),
+            ("POST", "operations", {"kind": "flush"}, 409, "cluster_formed"),
+            ("POST", "operations", {"kind": "flush", "max_segments": 1}, 422, "extra_forbidden"),
+            ("POST", "switches/allocation", {"value": "none"}, 409, "cluster_formed"),
+            ("POST", "switches/allocation", {"value": "some"}, 422, "switch_value"),
+            ("POST", "nodes/n-1/replace", {"confirm": "n-1"}, 409, "cluster_formed"),
+            ("POST", "nodes/n-1/pause", {}, 409, "node_can_be_held")):
+        got = ask(real, method, f"{DEMO}/{tail}", body)
+        assert got.status == status, tail
+        assert rule in {fault["rule"] for fault in got.json["error"]["faults"]}, tail
+    assert ask(real, "POST", f"{DEMO}/switches/gravity", {"value": "none"}).status == 404
+    assert ask(real, "POST", f"{DEMO}/switches/read_only/restore", {}).json["changed"] is False
+    assert ask(real, "POST", f"{DEMO}/nodes/n-1/keep", {}).json["changed"] is False
+    assert ask(real, "GET", f"{DEMO}/operations").json == []
+
+
+def test_a_held_step_by_rest(real: LiveApp) -> None:
+    plan = ask(real, "GET", f"{DEMO}/plan").json
+    step = next(one for phase in plan["phases"] for one in phase["steps"]
+                if any(not gate["ok"] for gate in one["gates"]))
+    gate = next(one for one in step["gates"] if not one["ok"])
+    assert gate["forcible"] is False, "nobody may go past being connected"
+    path = f"{DEMO}/plan/steps/{step['id']}/force"
+    wrong = ask(real, "POST", path, {"gate": gate["name"], "confirm": "x"})
+    assert (wrong.status, set(wrong.faults)) == (422, {"confirm"})
+    never = ask(real, "POST", path, {"gate": gate["name"], "confirm": gate["name"]})
+    assert (never.status, never.json["error"]["faults"][0]["rule"]) == (409, "gate_is_forcible")
+    page = ask(real, "GET", f"/clusters/demo/force?step={step['id']}&gate={gate['name']}")
+    assert page.status == 409
+    assert ask(real, "POST", f"{DEMO}/plan/steps/none/restart", {}).status == 404
+
+
+def test_secrets_of_the_service_are_never_shown(real: LiveApp, tmp_path: Path) -> None:
+    secret, path = "hunter2-very-secret", f"{DEMO}/secrets"
+    done = ask(real, "PUT", path, {"s3.client.default.secret_key": secret})
+    again = ask(real, "PUT", path, {"s3.client.default.secret_key": secret})
+    assert (done.status, again.status) == (202, 200)
+    listed = ask(real, "GET", path)
+    assert [one["key"] for one in listed.json] == ["s3.client.default.secret_key"]
+    answers = [done, again, listed, ask(real, "GET", DEMO), ask(real, "GET", f"{DEMO}/events"),
+               ask(real, "GET", "/clusters/demo/operate"), ask(real, "GET", "/clusters/demo")]
+    for body in ({"Not A Key": secret}, {"a.b": f"{secret}\n{secret}"}, {"a.b": [secret]},
+                 {"keystore.seed": secret}, [secret]):
+        answers.append(ask(real, "PUT", path, body))
+        assert answers[-1].status == 422
+    assert all(secret not in got.text + str(got.headers) for got in answers)
+    out = ask(real, "PUT", path, {"s3.client.default.secret_key": None})
+    assert (out.status, ask(real, "GET", path).json) == (202, [])
+
+
+def test_plugins_by_rest_and_page(real: LiveApp) -> None:
+    dry = ask(real, "POST", f"{DEMO}/plugins?dry_run=1", {"name": "analysis-icu"})
+    assert dry.status == 200, dry.text
+    assert any("plugins" in line for line in dry.json["preview"]["changes"])
+    assert ask(real, "POST", f"{DEMO}/plugins", {"name": "analysis-icu"}).status == 202
+    assert ask(real, "POST", f"{DEMO}/plugins", {"name": "analysis-icu"}).status == 200
+    half = ask(real, "POST", f"{DEMO}/plugins", {"name": "x", "url": "https://x.example/y.zip"})
+    assert half.status == 422
+    page = ask(real, "GET", "/clusters/demo/operate")
+    assert (page.status, "analysis-icu" in page.text) == (200, True)
+    assert ask(real, "DELETE", f"{DEMO}/plugins/none").status == 404
+    assert ask(real, "DELETE", f"{DEMO}/plugins/analysis-icu").status == 202

@@ -16,7 +16,7 @@ COPIES = "shrink_leaves_room_for_copies"
 READS = ("/v1/status", "/v1/clusters", "/v1/clusters?tenant=hotels", CLUSTER, f"{CLUSTER}/nodes",
          f"{CLUSTER}/endpoints", f"{CLUSTER}/plan", f"{CLUSTER}/offers", f"{CLUSTER}/events",
          f"{CLUSTER}/events?after=1&limit=1", f"{CLUSTER}/revisions", "/v1/events",
-         "/v1/openapi.json")
+         "/v1/openapi.json", f"{CLUSTER}/operations", f"{CLUSTER}/secrets")
 SPEC = {"name": "new", "tenant": "t", "version": "6.8.23", "groups": [{"name": "n", "count": 2}]}
 
 
@@ -109,7 +109,9 @@ def test_update_previews_applies_and_is_idempotent(live: LiveApp) -> None:
     assert (dry.status, dry.headers["Location"], dry.json["revision"]) == (200, None, 2)
     preview = dry.json["preview"]
     assert "settings.indices.memory.index_buffer_size: (none) -> 20%" in preview.pop("changes")
-    assert preview == {"starts": [], "restarts": ["node-0", "node-1", "node-2"], "removes": []}
+    nodes = ["node-0", "node-1", "node-2"]
+    assert preview.pop("reasons") == dict.fromkeys(nodes, "its settings change")
+    assert preview == {"starts": [], "restarts": nodes, "replaces": [], "removes": [], "live": []}
     assert ask(live, "GET", CLUSTER).json["revision"] == 1
     done = ask(live, "PUT", CLUSTER, wanted)
     assert (done.status, done.headers["Location"]) == (202, CLUSTER)
@@ -177,8 +179,9 @@ def test_restart_of_a_node_and_of_all(live: LiveApp) -> None:
     assert ask(live, "POST", "/v1/clusters/leaving/restart", {}).status == 409
 
 
-BODILESS = [f"{CLUSTER}/{tail}" for tail in ("pause", "continue", "restart",
-                                             "nodes/node-1/restart")]
+BODILESS = [f"{CLUSTER}/{tail}" for tail in (
+    "pause", "continue", "restart", "nodes/node-1/restart", "nodes/node-1/pause",
+    "nodes/node-1/continue", "switches/allocation/restore")]
 
 
 @pytest.mark.parametrize("path", BODILESS)

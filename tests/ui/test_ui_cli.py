@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from esaas.framework import cli
-from esaas.framework.cli import REFUSED, TIMED_OUT, UNREACHABLE, USAGE, main
+from esaas.framework.cli import main
 from esaas.framework.client import EXAMPLE_SPEC, Client, Refused, Unreachable, refusal
+from esaas.framework.commands import clusters, waiting
+from esaas.framework.commands.frame import REFUSED, TIMED_OUT, UNREACHABLE, USAGE
 from live_app import PATIENCE_S, LiveApp
 
 
@@ -24,7 +25,7 @@ def esaas(*args: str, url: str = "", text: str | None = None) -> Result:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "POLL_S", 0.01)
+    monkeypatch.setattr(waiting, "POLL_S", 0.01)
 
 
 @pytest.mark.parametrize("command", ["show", "nodes", "plan", "offers", "endpoints", "events",
@@ -218,7 +219,7 @@ def test_wait_until_green(live: LiveApp) -> None:
 
 def test_wait_sees_the_change(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
-    look = cli._look
+    look = waiting._look
 
     def looking(name: str, goal: str) -> object:
         nonlocal looks
@@ -226,7 +227,7 @@ def test_wait_sees_the_change(live: LiveApp, monkeypatch: pytest.MonkeyPatch) ->
         if looks == 3:
             live.call(lambda: live.service.settle("logs"))
         return look(name, goal)
-    monkeypatch.setattr(cli, "_look", looking)
+    monkeypatch.setattr(waiting, "_look", looking)
     got = esaas("cluster", "wait", "logs", "--for", "ready", "--json", url=live.url)
     assert got.exit_code == 0
     assert json.loads(got.stdout)["health"] == "green"
@@ -240,14 +241,14 @@ def test_scale_waits_for_its_own_revision(live: LiveApp) -> None:
 
 
 def test_delete_waits_until_it_is_gone(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = cli._look
+    look = waiting._look
 
     def looking(name: str, goal: str) -> object:
         found = look(name, goal)
         if found is not None:
             live.call(lambda: live.service.vanish(name))
         return found
-    monkeypatch.setattr(cli, "_look", looking)
+    monkeypatch.setattr(waiting, "_look", looking)
     got = esaas("cluster", "delete", "demo", "--confirm", "demo", "--wait", url=live.url)
     assert got.exit_code == 0, got.output
     assert "demo is deleted" in got.stdout
@@ -255,7 +256,7 @@ def test_delete_waits_until_it_is_gone(live: LiveApp, monkeypatch: pytest.Monkey
 
 def test_wait_outlives_a_restart_of_the_service(live: LiveApp,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    looks, look = 0, cli._look
+    looks, look = 0, waiting._look
 
     def looking(name: str, goal: str) -> object:
         nonlocal looks
@@ -265,14 +266,14 @@ def test_wait_outlives_a_restart_of_the_service(live: LiveApp,
         if looks == 3:
             live.call(lambda: live.service.settle("logs"))
         return look(name, goal)
-    monkeypatch.setattr(cli, "_look", looking)
+    monkeypatch.setattr(waiting, "_look", looking)
     got = esaas("cluster", "wait", "logs", url=live.url)
     assert got.exit_code == 0
     assert "starting again" in got.stderr
 
 
 def test_follow_ends_with_the_cluster(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    show = cli._show_event
+    show = clusters._show_event
 
     def showing(event: dict[str, Any]) -> None:
         show(event)
@@ -281,7 +282,7 @@ def test_follow_ends_with_the_cluster(live: LiveApp, monkeypatch: pytest.MonkeyP
         elif event["kind"] == "offer_declined":
             # Between the list and the stream: the stream has to bring it nevertheless.
             live.call(lambda: live.service.emit("demo", "hello", "while following"))
-    monkeypatch.setattr(cli, "_show_event", showing)
+    monkeypatch.setattr(clusters, "_show_event", showing)
     got = esaas("cluster", "events", "demo", "--follow", "--json", url=live.url)
     assert got.exit_code == 0
     seen = [json.loads(line)["kind"] for line in got.stdout.splitlines()]
@@ -336,16 +337,16 @@ def test_live_progress_shows_steps_states_and_gates(live: LiveApp, name: str) ->
 
     one = Client(live.url).get(f"/v1/clusters/{name}")
     console = Console(record=True, width=120, file=io.StringIO())
-    console.print(cli.progress(one, "the service is away"))
+    console.print(waiting.progress(one, "the service is away"))
     shown = console.export_text()
     assert f"{one['plan_done']}/{one['plan_total']} steps" in shown
     assert one["summary"] in shown
     assert "the service is away" in shown
-    assert all(f"held by {gate}" in shown for gate in cli.held_by(one))
+    assert all(f"held by {gate}" in shown for gate in waiting.held_by(one))
 
 
 def test_waiting_on_a_terminal(live: LiveApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_on_terminal", lambda: True)
+    monkeypatch.setattr(waiting, "_on_terminal", lambda: True)
     assert esaas("cluster", "wait", "demo", url=live.url).exit_code == 0
     late = esaas("cluster", "wait", "fresh", "--timeout", "0.05", url=live.url)
     assert late.exit_code == TIMED_OUT

@@ -5,7 +5,8 @@
 (() => {
   const DEBOUNCE_MS = 150;
   const page = document.body.dataset;
-  const live = document.querySelector("[data-live]");
+  // A page has one live part, or several with an id each, by which the fragment names them.
+  const parts = [...document.querySelectorAll("[data-live]")];
   const link = document.querySelector("[data-link]");
 
   // ---- patching: keeps focus, scroll, selection and open details ----------------------------
@@ -66,7 +67,7 @@
   }
 
   // ---- what a screen reader hears: only sentences that have changed -------------------------
-  const sentences = () => new Map([...live.querySelectorAll("[data-says]")]
+  const sentences = () => new Map(parts.flatMap((part) => [...part.querySelectorAll("[data-says]")])
     .map((item, index) => [item.id || index, item.dataset.says]));
 
   function announce(before) {
@@ -93,7 +94,10 @@
       const fresh = document.createElement("template");
       fresh.innerHTML = await answer.text();
       const before = sentences();
-      patchChildren(live, fresh.content);
+      for (const part of parts) {
+        const wanted = part.id ? fresh.content.getElementById(part.id) : fresh.content;
+        if (wanted) patchChildren(part, wanted);
+      }
       announce(before);
       showCopying();
     } catch (error) {
@@ -151,9 +155,23 @@
     return "just now";
   }
 
+  function ahead(seconds) {
+    for (const [size, unit] of [[86400, "day"], [3600, "h"], [60, "min"], [1, "s"]]) {
+      if (seconds >= size) {
+        const count = Math.floor(seconds / size);
+        return `in ${count} ${unit}${unit === "day" && count > 1 ? "s" : ""}`;
+      }
+    }
+    return "now";
+  }
+
   function age() {
     for (const time of document.querySelectorAll("time[data-at]")) {
       const text = ago(Date.now() / 1000 - Number(time.dataset.at));
+      if (time.textContent !== text) time.textContent = text;
+    }
+    for (const time of document.querySelectorAll("time[data-until]")) {
+      const text = ahead(Number(time.dataset.until) - Date.now() / 1000);
       if (time.textContent !== text) time.textContent = text;
     }
   }
@@ -183,6 +201,8 @@
     if (!question || form.elements.sure.value) return;
     const shrink = form.dataset.shrink;
     if (shrink && !(Number(form.elements.count.value) < Number(shrink))) return;
+    const {confirmField, confirmValue} = form.dataset;
+    if (confirmField && form.elements[confirmField].value !== confirmValue) return;
     event.preventDefault();
     dialog.querySelector("[data-dialog-text]").textContent = question;
     dialog.addEventListener("close", () => {
@@ -202,7 +222,7 @@
 
   showCopying();
   setInterval(age, 10000);
-  if (page.stream && live && "EventSource" in window) {
+  if (page.stream && parts.length && "EventSource" in window) {
     connect();
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) { disconnect(); } else { connect(); }

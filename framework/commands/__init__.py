@@ -1,0 +1,1 @@
+"""The commands of ``esaas``, one module for each kind; ``framework.cli`` joins them."""

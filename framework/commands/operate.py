@@ -1,0 +1,163 @@
+"""``esaas cluster``: switches with a time-out, and what is done once and recorded."""
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..words import seconds_of
+from .clusters import cluster
+from .frame import answer, bar, client, common, quoted, safe, table, taken, toned, when
+from .waiting import wait_for_operation, waiting
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SWITCHES = click.Choice(["allocation", "rebalance", "read-only"])
+index_option = click.option("--index", metavar="INDEX", help="Only these indices, such as logs-*; "
+                            "default: all.")
+
+
+def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else seconds_of(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not {error}", ctx, param) from error
+
+
+# ---- switches ---------------------------------------------------------------------------------
+
+@cluster.group()
+@common
+def switch() -> None:
+    """Switches of a cluster, which go back by themselves: allocation, rebalance, read-only."""
+
+
+def _path(name: str, switch: str) -> str:
+    return client().cluster(name, f"switches/{quoted(switch.replace('-', '_'))}")
+
+
+@switch.command("set")
+@click.argument("name")
+@click.argument("switch", type=SWITCHES)
+@click.argument("value")
+@click.option("--for", "span", callback=_span, metavar="TIME",
+              help="Goes back by itself after 90s, 10m, 2h, 1d; default: when it is restored.")
+@common
+def set_(name: str, switch: str, value: str, span: float | None) -> None:
+    """Set a switch, for a time.
+
+    \b
+    allocation  all, primaries, new_primaries, none: which shards get a place
+    rebalance   all, primaries, replicas, none: which shards move for balance
+    read-only   true, false: whether every write is refused
+    """
+    body: dict[str, Any] = {"value": value}
+    taken(client().post(_path(name, switch), body if span is None else body | {"timeout_s": span}))
+
+
+@switch.command()
+@click.argument("name")
+@click.argument("switch", type=SWITCHES)
+@common
+def restore(name: str, switch: str) -> None:
+    """Let a switch go back to what it was, now."""
+    taken(client().post(f"{_path(name, switch)}/restore"))
+
+
+@switch.command("list")
+@click.argument("name")
+@common
+def list_switches(name: str) -> None:
+    """The switches that people have set, and until when."""
+    def render(found: list[dict[str, Any]]) -> RenderableType:
+        made = table("switch", "value", "goes back to", "until", "set at")
+        for one in found:
+            until = "goes back now" if one["restoring"] else (
+                "it is restored" if one["until"] is None else when(one["until"]))
+            made.add_row(safe(one["switch"].replace("_", "-")), f"[yellow]{safe(one['value'])}[/]",
+                         safe(one["before"]), until, when(one["set_at"]))
+        return made if found else "No switch is set."
+    answer(client().get(client().cluster(name))["switches"], render)
+
+
+# ---- what is done once ------------------------------------------------------------------------
+
+def _run(name: str, kind: str, parameters: dict[str, Any], wait: bool, timeout: float) -> None:
+    given = {key: value for key, value in parameters.items() if value not in (None, ())}
+    begun = client().post(client().cluster(name, "operations"), {"kind": kind} | given)
+    if wait:
+        wait_for_operation(name, begun, timeout)
+    else:
+        answer(begun, lambda one: f"{safe(name)}: {safe(one['kind'])} is {toned(one['status'])}, "
+               f"id {safe(one['id'])}; see esaas cluster operations {safe(name)}")
+
+
+@cluster.command()
+@click.argument("name")
+@index_option
+@waiting
+@common
+def flush(name: str, index: str | None, wait: bool, timeout: float) -> None:
+    """Write what is in memory to disk, so that a restart has less to replay."""
+    _run(name, "flush", {"index": index}, wait, timeout)
+
+
+@cluster.command("clear-cache")
+@click.argument("name")
+@index_option
+@click.option("--kind", "kinds", metavar="KIND,...",
+              help="Of query, request, fielddata; default: all of them.")
+@waiting
+@common
+def clear_cache(name: str, index: str | None, kinds: str | None, wait: bool,
+                timeout: float) -> None:
+    """Empty the caches; searches are slower until they have filled again."""
+    wanted = [kind.strip() for kind in kinds.split(",")] if kinds else None
+    _run(name, "clear_cache", {"index": index, "kinds": wanted}, wait, timeout)
+
+
+@cluster.command("force-merge")
+@click.argument("name")
+@index_option
+@click.option("--max-segments", type=click.IntRange(min=1), metavar="N",
+              help="Merge down to so many segments a shard; default: as Elasticsearch sees fit.")
+@waiting
+@common
+def force_merge(name: str, index: str | None, max_segments: int | None, wait: bool,
+                timeout: float) -> None:
+    """Merge the segments of indices that are not written any more.
+
+    It takes long, much disk and much I/O, and cannot be stopped.
+    """
+    _run(name, "force_merge", {"index": index, "max_segments": max_segments}, wait, timeout)
+
+
+@cluster.command("reroute-retry")
+@click.argument("name")
+@waiting
+@common
+def reroute_retry(name: str, wait: bool, timeout: float) -> None:
+    """Try shards again whose allocation has failed too often."""
+    _run(name, "reroute_retry", {}, wait, timeout)
+
+
+@cluster.command()
+@click.argument("name")
+@common
+def operations(name: str) -> None:
+    """What was done once (flush, clear-cache, ...), newest first, and what came of it."""
+    def render(found: list[dict[str, Any]]) -> RenderableType:
+        made = table("asked at", "kind", "parameters", "status", "took", "result", "id")
+        for one in found:
+            ended = one["ended_at"]
+            took = (ended or time.time()) - one["asked_at"]
+            made.add_row(when(one["asked_at"]), safe(one["kind"]),
+                         safe(", ".join(f"{key} {value}" for key, value in
+                                        one["parameters"].items()) or "-"),
+                         toned(one["status"]), f"{took:.0f} s" if ended else "-",
+                         safe(bar(one["progress"]) or one["message"] or "-"), safe(one["id"]))
+        return made if found else "Nothing was done once yet."
+    found = client().get(client().cluster(name, "operations"))
+    answer(found, render)
