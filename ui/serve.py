@@ -28,10 +28,11 @@ OPTIONS = {
     "listen_port": "--port", "advertise_url": "--advertise-url",
     "executor_user": "--executor-user", "executor_python": "--executor-python",
     "credentials": "--mesos-credentials", "distributions": "--distributions",
+    "plugins": "--plugins",
     "failover_timeout_s": "--failover-timeout", "observe_busy_s": "--observe-busy",
     "observe_idle_s": "--observe-idle", "log_json": "--log-json", "failpoint": "--failpoint",
 }
-FILES = ("credentials", "distributions")
+FILES = ("credentials", "distributions", "plugins")
 ANY_HOST = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
@@ -272,6 +273,8 @@ def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
          help='JSON or YAML: {TENANT or "*": {principal: ..., secret: ...}}.')
 @_option("--distributions", env="DISTRIBUTIONS", metavar="FILE",
          help="JSON or YAML: {VERSION: {url: ..., sha256: ...}}.")
+@_option("--plugins", env="PLUGINS", metavar="FILE",
+         help="JSON or YAML: {PLUGIN: {VERSION: {url: ..., sha256: ...}}}.")
 @_option("--failover-timeout", "failover_timeout_s", env="FAILOVER_TIMEOUT", metavar="SECONDS",
          help="How long Mesos keeps nodes running without this service; default: 4 weeks.")
 @_option("--observe-busy", "observe_busy_s", env="OBSERVE_BUSY", metavar="SECONDS",

@@ -25,14 +25,17 @@ TONES = {"green": "green", "ready": "green", "done": "green", "accepted": "green
 
 
 def problem(code: str, message: str) -> dict[str, Any]:
+    """A refusal of our own in the shape of the API."""
     return {"error": {"code": code, "message": message, "faults": [], "request_id": ""}}
 
 
 def tell(body: dict[str, Any], words: str) -> None:
+    """What went wrong, for people or as JSON."""
     click.echo(json.dumps(body) if wants_json() else words, err=True)
 
 
 def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep an option that may stand before or after a command's name."""
     if value:
         ctx.meta[f"esaas.{param.name}"] = value
 

@@ -15,6 +15,7 @@ from typing import Any
 from esaas.framework.client import Client, ClientError
 from esaas.local.datacentre import DataCentre
 from esaas.local.fetch.elasticsearch import catalog, fetch_elasticsearch
+from esaas.local.fetch.plugins import plugin_catalog
 from esaas.local.settings import Settings
 
 PATIENCE_S = 240.0                  # machines are shared and noisy
@@ -61,6 +62,8 @@ class Service:
             fetch_elasticsearch(cache, version)
         self.distributions = directory / "distributions.json"
         self.distributions.write_text(json.dumps(catalog(cache)))
+        self.plugins = directory / "plugins.json"
+        self.plugins.write_text(json.dumps(plugin_catalog(cache)))
 
     def start(self, failpoint: str | None = None, port: int = 0) -> Service:
         """Start and wait until it serves, or has died at its failpoint."""
@@ -72,7 +75,7 @@ class Service:
             str(self.directory / "state"), "--port", str(port or self.port),
             "--executor-user", self.box.executor_user, "--mesos-credentials",
             str(self.credentials), "--distributions", str(self.distributions),
-            "--ready-file", str(ready), "--log-json"]
+            "--plugins", str(self.plugins), "--ready-file", str(ready), "--log-json"]
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("ESAAS_")}
         if failpoint:

@@ -166,9 +166,9 @@ class OperateStandIn:
         if value not in VALUES[switch]:
             raise Invalid(f"{switch} cannot be set like that", [
                 Fault("value", f"one of {', '.join(VALUES[switch])}", "switch_value")])
-        fake.switches[switch] = SwitchView(
-            switch=switch, value=value, before=BEFORE[switch], set_at=self.clock,  # type: ignore[arg-type]
-            until=None if timeout_s is None else self.clock + timeout_s)
+        fake.switches[switch] = SwitchView.model_validate({
+            "switch": switch, "value": value, "before": BEFORE[switch], "set_at": self.clock,
+            "until": None if timeout_s is None else self.clock + timeout_s})
         return self._told(fake, "switch_set", f"{switch} is {value}")
 
     @staticmethod
@@ -195,8 +195,9 @@ class OperateStandIn:
         if fake.health == "unknown":
             raise Conflict(f"{name} has not formed", [
                 Fault("", "no node answers", "cluster_formed")])
-        made = OperationView(id=f"{kind}-{len(fake.operations) + 1}", kind=kind,  # type: ignore[arg-type]
-                             parameters=parameters, status="waiting", asked_at=self.clock)
+        made = OperationView.model_validate({
+            "id": f"{kind}-{len(fake.operations) + 1}", "kind": kind, "parameters": parameters,
+            "status": "waiting", "asked_at": self.clock})
         fake.operations.insert(0, made)
         self.emit(name, "operation_asked", f"{kind} is asked for")
         return made
