@@ -162,6 +162,30 @@ def test_rubbish_is_a_fault_not_an_accident(data):
     (lambda n: n.ClearField("data_path"), "data_path: "),
     (lambda n: n.seeds.addresses.append("nowhere"), "seeds.addresses: "),
     (lambda n: n.bootstrap.ClearField("minimum_master_nodes"), "bootstrap.minimum_master"),
+    (lambda n: n.seeds.http_urls.append("a,b"), "seeds.http_urls: 'a,b'"),
+    (lambda n: setattr(n.distribution, "url", "http://[x/y.zip"), "distribution.url: "),
+    (lambda n: n.plugins.add(name="../x"), "plugins: '../x'"),
+    (lambda n: n.plugins.add(name="--help"), "plugins: '--help'"),
+    (lambda n: n.plugins.add(name="x", url=URL), "plugins: x: sha256: "),
+    (lambda n: n.plugins.add(name="x", sha256=SHA256), "plugins: x: url: "),
+    (lambda n: n.plugins.extend([esaas_pb2.Plugin(name="x")] * 2), "plugins: x is there twice"),
+    (lambda n: n.files.add(path="../x"), "files: '../x'"),
+    (lambda n: n.files.add(path="a/../../x"), "files: 'a/../../x'"),
+    (lambda n: n.files.add(path="/etc/x"), "files: '/etc/x'"),
+    (lambda n: n.files.add(path=""), "files: ''"),
+    (lambda n: n.files.add(path="elasticsearch.yml"), "files: elasticsearch.yml is written"),
+    (lambda n: n.files.add(path="jvm.options"), "files: jvm.options is written"),
+    (lambda n: n.files.add(path="elasticsearch.keystore"), "files: elasticsearch.keystore is"),
+    (lambda n: n.files.add(path="unicast_hosts.txt"), "files: unicast_hosts.txt is written"),
+    (lambda n: n.files.add(path="x", url=URL), "files: x: sha256: "),
+    (lambda n: n.files.add(path="x", url=URL, sha256=SHA256, content=b"x"), "files: x: has both"),
+    (lambda n: n.files.extend([esaas_pb2.ConfigFile(path="x")] * 2), "files: x is there twice"),
+    (lambda n: n.files.extend([esaas_pb2.ConfigFile(path=p) for p in ("x", "x/y")]),
+     "files: x/y lies inside"),
+    (lambda n: n.secure_settings.update({"a b": "v"}), "secure_settings: 'a b'"),
+    (lambda n: n.secure_settings.update({"--force": "v"}), "secure_settings: '--force'"),
+    (lambda n: n.secure_settings.update({"a.b": "two\nlines"}), "secure_settings: a.b: the value"),
+    (lambda n: n.secure_settings.update({"a.b": ""}), "secure_settings: a.b: the value"),
 ])
 def test_each_fault_of_a_launch_is_told(change, told):
     launch = launch_of(URL, SHA256)
@@ -169,6 +193,35 @@ def test_each_fault_of_a_launch_is_told(change, told):
     change(launch)
     [fault] = payload.launch_faults(launch)
     assert fault.startswith(told)
+
+
+def sidecar_of(**fields):
+    """A launch of a sidecar without faults, but for the fields."""
+    return esaas_pb2.NodeLaunch(
+        cluster="tests", node="tests-side-0", bind_host="127.0.0.1", http_port=1,
+        transport_port=2, data_path="data", sidecar=esaas_pb2.Sidecar(command="run", **fields))
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    (lambda n: setattr(n.sidecar, "command", " "), "sidecar.command: "),
+    (lambda n: n.sidecar.uris.add(url=URL), "sidecar.uris: sha256: "),
+    (lambda n: n.sidecar.uris.add(url="ftp://h/x", sha256=SHA256), "sidecar.uris: url: "),
+    (lambda n: n.sidecar.uris.add(url="http://h/", sha256=SHA256), "sidecar.uris: 'http://h/' ends"),
+    (lambda n: n.sidecar.uris.add(url="file:///a/..%2Fb"), "sidecar.uris: 'file:///a/..%2Fb' ends"),
+    (lambda n: n.sidecar.env.update({"ESAAS_PORT": "s3cret"}), "sidecar.env: 'ESAAS_PORT'"),
+    (lambda n: n.sidecar.env.update({"A-B": "s3cret"}), "sidecar.env: 'A-B'"),
+    (lambda n: n.sidecar.env.update({"A": "s3cret\0"}), "sidecar.env: A: "),
+    (lambda n: n.roles.append("data"), "roles: a sidecar has none"),
+    (lambda n: n.secure_settings.update({"a": "s3cret"}), "secure_settings: a sidecar has none"),
+    (lambda n: n.ClearField("data_path"), "data_path: "),
+    (lambda n: n.ClearField("http_port"), "http_port: 0"),
+])
+def test_each_fault_of_a_sidecar_is_told_without_values(change, told):
+    launch = sidecar_of(uris=[esaas_pb2.Uri(url="file:///a/b.zip")], env={"A": "b"})
+    assert payload.launch_faults(launch) == []
+    change(launch)
+    [fault] = payload.launch_faults(launch)
+    assert fault.startswith(told) and "s3cret" not in fault
 
 
 # -- configuration ----------------------------------------------------------------------------
@@ -309,6 +362,15 @@ def test_log_lines_are_one_line(caplog):
         r'It happened a=1 b="two words" c="two\nlines" d="" e="x=\"y\""']
     caplog.records[0].exc_info = None
     assert "\n" not in log.OneLine().format(caplog.records[0])
+
+
+def test_what_pymesos_cannot_read_is_not_logged(caplog):
+    logger = log.logging.getLogger("pymesos.process")
+    logger.addFilter(log.without_events)
+    logger.error("Failed parse json %s", b"a launch with s3cret")
+    logger.error("Unknown event:%s", {"task": "s3cret"})
+    logger.removeFilter(log.without_events)
+    assert caplog.messages == ["Failed parse json (not shown)", "Unknown event:(not shown)"]
 
 
 def test_identities_of_6_and_9():
