@@ -48,7 +48,7 @@ test-system: setup-test
 	@$(LAYERS) system
 
 bench: setup-test
-	@for name in decide create idle; do $(VENV)/bin/python -m bench.$$name || exit 1; done
+	@for name in decide create idle rolling; do $(VENV)/bin/python -m bench.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -41,9 +41,12 @@ class OneLine(logging.Formatter):
 
 
 def without_events(record: logging.LogRecord) -> bool:
-    """A filter: takes the agent's events, and launches with them, out of pymesos' records."""
-    if record.args:
-        record.args = tuple("(not shown)" if isinstance(value, (bytes, dict)) else value
+    """A filter: takes the agent's events, and launches with them, out of pymesos' records.
+
+    pymesos logs the bytes of an event that is no JSON.
+    """
+    if isinstance(record.args, tuple):
+        record.args = tuple("(not shown)" if isinstance(value, bytes) else value
                             for value in record.args)
     return True
 
@@ -57,5 +60,4 @@ def configure() -> None:
     root.setLevel(logging.INFO)
     # pymesos brings a handler of its own when it is imported: every line would come twice.
     logging.getLogger("pymesos").handlers.clear()
-    for name in ("pymesos.process", "pymesos.executor"):
-        logging.getLogger(name).addFilter(without_events)
+    logging.getLogger("pymesos.process").addFilter(without_events)

@@ -165,7 +165,7 @@ def built_for(zipped: Path, version: str) -> bytes:
 
 @pytest.mark.system
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [*VERSIONS, "9.5.3"])
 def test_a_node_on_hold_can_be_examined_with_the_tools(
         agent, start_executor, real_launch, real_cache, version):
     executor = start_executor(ESAAS_CACHE_DIR=str(real_cache))
