@@ -1,9 +1,9 @@
 """A rolling restart over the sum of the waits that nobody can avoid.
 
-Unavoidable of each node: to stop (SIGTERM to the end of the task), to start (from the executor's first
-word to membership) and to recover (from membership to green). The rest is ours: choosing, holding
-allocation, flushing, relaunching and noticing. All times are from the service's own history
-(aim: a ratio of at most 1.1).
+Unavoidable of each node: to stop (SIGTERM to the end of the task), to start (from the executor's
+first word to membership) and to recover (from membership to green). The rest is ours: choosing,
+holding allocation, flushing, relaunching and noticing. All times are from the service's own
+history (aim: a ratio of at most 1.1).
 
     python -m bench.rolling [NODES]
 """

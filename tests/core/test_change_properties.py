@@ -1,4 +1,4 @@
-"""What must never happen to a changing cluster, whatever it is like: properties over many states."""
+"""What must never happen to a changing cluster: properties over states of any kind."""
 from __future__ import annotations
 
 from collections import Counter

@@ -8,6 +8,7 @@ from esaas.framework.core import events as ev
 from esaas.framework.core.facts import NodeState
 from esaas.framework.core.plan import Status, Step, diff
 from esaas.framework.core.spec import ClusterSpec, parse_spec
+from esaas.framework.core.validate import validate
 
 from .test_change import settled
 from .world import ARROWS, Crash, World, spec
@@ -196,6 +197,23 @@ def test_with_on_failure_hold_people_decide(world: World) -> None:
         world.tick()
     assert world.state.revision == 2
     assert sum(record.launch > 1 for record in world.state.nodes.values()) == 1
+
+
+def test_an_upgrade_that_fails_stops_at_its_first_node_and_may_be_taken_back(
+        world: World) -> None:
+    want(world, spec(4, version="7.17.29"))
+    for _ in range(120):
+        for task in list(world.mesos.tasks.values()):
+            if task.version == "7.17.29":
+                world.mesos.end(task.task_id, "TASK_FAILED", world.now)
+        world.tick()
+    assert world.state.revision == 2, "nothing goes back by itself: data may be written"
+    states = list(world.states().values())
+    assert states.count("ready") == 3, "the others serve on"
+    assert sum(record.launch > 1 for record in world.state.nodes.values()) == 1
+    assert validate(world.state.spec, spec(4), world.state.es) == []
+    want(world, spec(4))
+    watch(world)
 
 
 # ------------------------------------------------------------------ nodes of people

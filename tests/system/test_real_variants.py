@@ -1,13 +1,17 @@
 """The other dialect, and the other kinds of disks, on real parts."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from esaas.local import java
 from esaas.local.datacentre import DataCentre
+from esaas.local.fetch.elasticsearch import catalog, fetch_elasticsearch
+from esaas.local.settings import Settings
 from esaas.local.spec import AgentSpec, Disk, default_agents
 from esaas.local.testing import FIRST_TASK_PORT, temporary_data_centre
 
@@ -77,3 +81,22 @@ def test_its_disks_are_free_again_after_a_deletion(box: DataCentre, service: Ser
     service.client.delete("/v1/clusters/seven", confirm="seven")
     wait_for("the cluster to be gone", lambda: service.client.get("/v1/clusters") == [])
     assert volumes(box, "demo/seven") == []
+
+
+@pytest.mark.skipif(java.at_least(21) is None, reason="Elasticsearch 9 needs a JDK of 21 or later")
+def test_version_9_forms_and_restarts_where_a_jdk_21_is_found(
+        service: Service, box: DataCentre) -> None:
+    fetch_elasticsearch(Settings.load().cache, "9.5.3")
+    service.distributions.write_text(json.dumps(catalog(Settings.load().cache)))
+    assert service.stop() == 0
+    service.start()
+    body = spec("nine", "demo", 2) | {"version": "9.5.3"}
+    body["groups"][0] |= {"mem_mb": 1024}
+    service.client.post("/v1/clusters", body)
+    service.green("nine", 2)
+    service.client.post("/v1/clusters/nine/nodes/node-2/restart")
+    wait_for("node-2 to have restarted", lambda: service.nodes("nine")["node-2"]["launch"] == 2)
+    detail = service.green("nine", 2)
+    assert {node["version"] for node in detail["nodes"]} == {"9.5.3"}
+    service.client.delete("/v1/clusters/nine", confirm="nine")
+    wait_for("the cluster to be gone", lambda: service.client.get("/v1/clusters") == [])
