@@ -12,6 +12,8 @@ from .errors import ToolError
 _TAIL_LINES = 200  # more than a stack trace has, for what tells comes before it
 # The line of a Java program's output that says what went wrong; frames of stack traces do not.
 _TELLING = re.compile(r"(?!\s*at\s)(.*ERROR|.*Exception|.*Error:)")
+# What 7.x says after it has said why.
+_VAGUE = "did not exit normally"
 _WRAPPING = re.compile(r'(ERROR: |Exception in thread "[^"]*" |Caused by: )?'
                        r"([\w.$]+(Exception|Error): )?")
 
@@ -44,4 +46,6 @@ def run(command: list[str], environment: Mapping[str, str], directory: Path, tim
 
 def telling_line(lines: Iterable[str]) -> str:
     """The last line that tells of an error; "" when none does."""
-    return next((line.strip() for line in reversed(list(lines)) if _TELLING.match(line)), "")
+    told = [line.strip() for line in lines if _TELLING.match(line)]
+    precise = [line for line in told if _VAGUE not in line]
+    return (precise or told or [""])[-1]

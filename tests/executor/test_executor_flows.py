@@ -292,3 +292,49 @@ def test_rubbish_events_and_second_launches_do_no_harm(agent, start_executor, st
     assert "already runs a node" in agent.wait_state("TASK_FAILED").reason
     assert is_alive(status.pid) and executor.process.poll() is None
     assert len(agent.subscriptions) == 1
+
+
+def test_a_node_on_hold_is_prepared_and_not_started(agent, start_executor, stand_in_launch):
+    executor, launch = start_executor(), stand_in_launch()
+    launch.paused = True
+    launch.files.add(path="analysis/words.txt", content=b"word")
+    agent.launch(task_of(launch))
+    status = agent.wait_state("TASK_RUNNING")
+    assert agent.states() == ["TASK_STARTING", "TASK_RUNNING"]
+    assert (status.phase, status.pid) == (Phase.PAUSED, 0)
+    assert status.reason == ("held for debugging: Elasticsearch is not started; the sandbox and "
+                             "the volume are in place")
+    assert "healthy" not in agent.updates()[-1]
+    assert (executor.sandbox / "config/analysis/words.txt").read_text() == "word"
+    assert not (executor.sandbox / "console.log").exists()
+    agent.wait(lambda: agent.messages)  # seeds are told as ever
+    agent.message(esaas_pb2.ToExecutor(
+        seeds=esaas_pb2.Seeds(addresses=["10.0.0.7:9300"], generation=7)))
+    agent.wait(lambda: [message.seeds_generation for message in agent.messages] == [1, 7])
+    agent.kill("task-1")
+    assert agent.wait_state("TASK_KILLED").reason == "killed on request"
+    assert executor.wait() == 0
+
+
+def test_what_cannot_be_prepared_fails_the_task_with_the_reason(
+        agent, start_executor, stand_in_launch):
+    executor, launch = start_executor(), stand_in_launch()
+    launch.plugins.add(name="bad", url="file:///no/such.zip", sha256="0" * 64)
+    agent.launch(task_of(launch))
+    reason = agent.wait_state("TASK_FAILED").reason
+    assert reason.startswith("cannot prepare the node: plugin bad: cannot download file:///no/")
+    assert executor.wait() == 0
+
+
+def test_secrets_of_a_launch_are_told_nowhere(agent, start_executor, stand_in_launch):
+    executor, launch = start_executor(), stand_in_launch()
+    launch.secure_settings["a.b"] = "s3cret"
+    agent.launch(task_of(launch))  # the stand-in has no tool for a keystore
+    reason = agent.wait_state("TASK_FAILED").reason
+    assert reason.startswith("cannot prepare the node: secure setting a.b: cannot execute ")
+    assert executor.wait() == 0
+    data = task_of(launch)["data"]
+    for secret in ("s3cret", data):
+        assert secret not in executor.log() and secret not in json.dumps(agent.statuses)
+        assert not [path for path in executor.sandbox.rglob("*")
+                    if path.is_file() and secret.encode() in path.read_bytes()]

@@ -150,6 +150,21 @@ def test_a_plugin_for_another_version_fails_with_a_reason(
     assert not (real_cache / plugins.key_of(launch.distribution.sha256, launch.plugins)).exists()
 
 
+@pytest.mark.system
+@pytest.mark.timeout(600)
+def test_a_plugin_that_does_not_load_fails_the_task_and_is_told(
+        agent, start_executor, real_launch, real_plugin, real_cache):
+    executor = start_executor(ESAAS_CACHE_DIR=str(real_cache))
+    launch = real_launch("7.17.29")
+    launch.plugins.append(real_plugin("7.9.0"))  # names no version, so that it installs
+    agent.launch(task_of(launch))
+    status = agent.wait_state("TASK_FAILED", START_S)
+    assert executor.wait() == 0
+    assert "Plugin installed plugin=minhash" in executor.log()
+    assert status.exit_code == 1 and "org.elasticsearch." in status.reason
+    assert "did not exit normally" not in status.reason
+
+
 def built_for(zipped: Path, version: str) -> bytes:
     """The zip of a plugin with another version of Elasticsearch in its descriptor."""
     buffer = io.BytesIO()

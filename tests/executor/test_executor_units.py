@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 import yaml
-from esaas.executor import config, dialect, java, log, payload, process, supervisor
+from esaas.executor import config, dialect, java, log, payload, process, supervisor, tools
 from esaas.executor.driver import grace_of
 from esaas.executor.errors import StartError
 from esaas.executor.outbox import Outbox
@@ -352,6 +352,12 @@ def test_reasons_are_one_line():
     assert supervisor.exit_reason("Elasticsearch", -9, []) == "Elasticsearch was killed by signal 9"
     assert supervisor.exit_reason("Elasticsearch", 1, tail) == (
         "Elasticsearch exited with code 1: java.lang.Exception: bad")
+    assert tools.telling_line(["Likely root cause: java.lang.ClassNotFoundException: x.Y",
+                               "\tat java.lang.ClassLoader.Error: z",
+                               "ERROR: Elasticsearch did not exit normally - check the logs"]) == (
+        "Likely root cause: java.lang.ClassNotFoundException: x.Y")
+    assert tools.telling_line(["ERROR: it did not exit normally", "bye"]).startswith("ERROR: it")
+    assert tools.telling_line(["bye"]) == ""
     assert "\n" not in supervisor.one_line("a\nb") and len(supervisor.one_line("x" * 999)) == 400
 
 
