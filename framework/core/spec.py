@@ -167,8 +167,9 @@ class ConfigFile(_Model):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", value):
             raise ValueError("a path inside the configuration directory, like "
                              "analysis/synonyms.txt")
-        if value in OWN_FILES:
-            raise ValueError(f"{value} is written by the service itself")
+        if value in OWN_FILES or value.startswith("jvm.options.d/"):
+            raise ValueError(f"{value} is written by the service itself; use settings, "
+                             "jvm_options, heap or secure settings")
         return value
 
     @model_validator(mode="after")

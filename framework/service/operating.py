@@ -118,6 +118,9 @@ class Operating(Base):
             self._not_deleting(loop)
             known = set(loop.state.secrets)
             faults = _secret_faults(body, known)
+            if loop.state.spec.major <= 6:
+                faults += [Fault(str(key)[:80], "the keystore of 6.x takes lower case only",
+                                 "secret_name") for key in body if str(key) != str(key).lower()]
             if faults:
                 raise Invalid("these secure settings cannot be stored", faults)
             values = self._vault.read(loop.cycle)
