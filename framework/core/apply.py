@@ -198,6 +198,8 @@ def _es_acted(state: ClusterState, event: ev.EsActed) -> ClusterState:
         state = replace(state, flushed_at=event.at)
     if event.action == "RaiseDelays" and event.ok:
         state = replace(state, delays_raised_at=event.at)
+    if event.action == "SetAllocation" and event.subject == "hold" and event.ok:
+        state = replace(state, allocation_held_at=event.at)
     if event.action == "RunErrand":
         return errands.ended(state, event)
     # The next view shows its effect; until then ``asked`` holds it back.

@@ -349,6 +349,7 @@ class ClusterState:
     asked: Asked = Asked()
     flushed_at: float = 0.0
     delays_raised_at: float = 0.0
+    allocation_held_at: float = 0.0
     errands_sent: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)    # by Elasticsearch: what -> why
     # Transport addresses of other clusters of the service; a name that is missing is unknown.

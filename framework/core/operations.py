@@ -197,6 +197,7 @@ class SetAllocation(Operation):
 
     value: str | None
     before: Layered
+    subject: str = ""                   # hold: the answer to it is waited for
 
 
 @dataclass(frozen=True, slots=True)

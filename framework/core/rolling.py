@@ -105,12 +105,16 @@ def _delays_are_raised(draft: Draft) -> bool:
 def _allocation_is_held(draft: Draft) -> bool:
     state, now = draft.state, draft.now
     assert state.es is not None
-    if state.es.allocation == "primaries" and state.held_allocation is not None:
-        return True
+    if state.held_allocation is not None:
+        asked_at = state.asked.at.get("allocation primaries", now)
+        # Elasticsearch's answer counts as much as the next look, and comes sooner.
+        if state.es.allocation == "primaries" or state.allocation_held_at > asked_at:
+            return True
     if not state.asked.lately("allocation primaries", now, AGAIN_S):
         before = state.held_allocation or state.es.allocation_settings
         draft.do(SetAllocation((ev.AllocationHeld(now, before),
-                                ev.AskedFor(now, "allocation primaries")), "primaries", before))
+                                ev.AskedFor(now, "allocation primaries")), "primaries", before,
+                               "hold"))
     return False
 
 
