@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core import live
 from ..core.facts import EsNode, EsView, Layered, ShardLoad
-from .client import EsClient
+from .client import EsClient, EsUnavailable
 
 TEMPLATE = "esaas-defaults"
 MINIMUM_MASTER_NODES = "discovery.zen.minimum_master_nodes"
@@ -23,6 +23,9 @@ EXPAND = "index.auto_expand_replicas"
 DELAY = "index.unassigned.node_left.delayed_timeout"
 # An odd number of seconds, so that ours is told from what people have set.
 DELAY_VALUE = "613s"
+# Id of the block on a cluster whose master has just started: until it is lifted, Elasticsearch
+# shows no index, no setting and green, as if nothing had ever been there.
+NOT_RECOVERED = "1"
 FULL_EVERY = 5                      # looks; the figures for people may be a little older
 
 
@@ -38,8 +41,10 @@ class Observer:
 
         ``full`` looks have settings and shards, which a change under way waits for.
         """
-        state = await client.request(
-            "GET", "/_cluster/state/master_node", {"filter_path": "cluster_uuid,master_node"})
+        state = await client.request("GET", "/_cluster/state/master_node,blocks", {
+            "filter_path": f"cluster_uuid,master_node,blocks.global.{NOT_RECOVERED}"})
+        if _not_recovered(state):
+            raise EsUnavailable("the state of the cluster is not recovered from disk yet")
         health = await client.request("GET", "/_cluster/health")
         nodes = await client.request("GET", "/_nodes/http", {
             "filter_path": "nodes.*.name,nodes.*.version,nodes.*.http.publish_address"})
@@ -83,6 +88,10 @@ class Observer:
         listed = ((found.get("metadata") or {}).get("cluster_coordination") or {}).get(
             "voting_config_exclusions") or ()
         return tuple(sorted(str(item["node_name"]) for item in listed))
+
+
+def _not_recovered(state: Mapping[str, Any]) -> bool:
+    return NOT_RECOVERED in ((state.get("blocks") or {}).get("global") or {})
 
 
 def view_of(now: float, state: Mapping[str, Any], health: Mapping[str, Any],

@@ -67,7 +67,8 @@ def test_parallel_takes_two_at_once_but_never_both_copies(service: Service) -> N
     def done() -> bool:
         detail = service.show("demo")
         together.append({node["name"] for node in detail["nodes"] if node["state"] != "ready"})
-        assert detail["health"] != "red"
+        # The only master takes the cluster with it: it goes last, and nobody can avoid that.
+        assert detail["health"] != "red" or launches(service)["master-1"] == 2
         return bool(detail["settled_revision"] == detail["revision"])
 
     wait_for("the setting to be everywhere", done, 400)
