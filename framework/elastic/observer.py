@@ -41,10 +41,7 @@ class Observer:
 
         ``full`` looks have settings and shards, which a change under way waits for.
         """
-        state = await client.request("GET", "/_cluster/state/master_node,blocks", {
-            "filter_path": f"cluster_uuid,master_node,blocks.global.{NOT_RECOVERED}"})
-        if _not_recovered(state):
-            raise EsUnavailable("the state of the cluster is not recovered from disk yet")
+        state = await _state(client)
         health = await client.request("GET", "/_cluster/health")
         nodes = await client.request("GET", "/_nodes/http", {
             "filter_path": "nodes.*.name,nodes.*.version,nodes.*.http.publish_address"})
@@ -53,6 +50,9 @@ class Observer:
             view = await self._with_figures(client, view)
         elif self.last is not None:
             view = carried_over(self.last, view)
+        # A look may have waited for a master in the middle; what it showed before is no more.
+        if _master_process(await _state(client)) != _master_process(state):
+            raise EsUnavailable("the master has changed during the look")
         self.looks += 1
         self.last = view
         return view
@@ -90,8 +90,20 @@ class Observer:
         return tuple(sorted(str(item["node_name"]) for item in listed))
 
 
-def _not_recovered(state: Mapping[str, Any]) -> bool:
-    return NOT_RECOVERED in ((state.get("blocks") or {}).get("global") or {})
+async def _state(client: EsClient) -> Mapping[str, Any]:
+    """Who is master; EsUnavailable while the state is not recovered from disk."""
+    state: Mapping[str, Any] = await client.request(
+        "GET", "/_cluster/state/master_node,nodes,blocks", {"filter_path": (
+            f"cluster_uuid,master_node,nodes.*.ephemeral_id,blocks.global.{NOT_RECOVERED}")})
+    if NOT_RECOVERED in ((state.get("blocks") or {}).get("global") or {}):
+        raise EsUnavailable("the state of the cluster is not recovered from disk yet")
+    return state
+
+
+def _master_process(state: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The master and its very process: a restart keeps the id and changes the ephemeral one."""
+    master = state.get("master_node")
+    return master, ((state.get("nodes") or {}).get(master) or {}).get("ephemeral_id")
 
 
 def view_of(now: float, state: Mapping[str, Any], health: Mapping[str, Any],

@@ -45,6 +45,23 @@ async def test_a_cluster_that_is_not_recovered_from_disk_is_not_seen_at_all() ->
     assert (await Observer().look(client, 1.0)).master == "node-1"
 
 
+async def test_a_look_over_a_restart_of_the_master_is_none() -> None:
+    """What was asked in between may be of a cluster that is not recovered yet."""
+    client: Any = StandInClient({"/_cluster/health": HEALTH, "/_nodes": NODES})
+    processes = iter(("before", "after"))
+
+    class Restarting(StandInClient):
+        async def request(self, method: str, path: str, *more: Any, **named: Any) -> Any:
+            if path.startswith("/_cluster/state/master"):
+                return {"cluster_uuid": "u", "master_node": "id-1",
+                        "nodes": {"id-1": {"ephemeral_id": next(processes)}}}
+            return await super().request(method, path, *more, **named)
+
+    client = Restarting(client.answers)
+    with pytest.raises(EsUnavailable, match="has changed"):
+        await Observer().look(client, 1.0)
+
+
 def test_copies_and_what_is_missing_are_told_apart() -> None:
     shards = [
         {"index": "a", "shard": "0", "state": "STARTED", "node": "node-1", "store": "1048576"},
