@@ -402,7 +402,11 @@ class ClusterState:
         """Running, and a member by the cluster's own list: an open port is not membership."""
         if record.state is not NodeState.RUNNING:
             return False
-        return self.is_sidecar(record) or (self.es is not None and self.es.lists(record))
+        if self.is_sidecar(record):
+            return True
+        # A look from before this start may list the node as it was then.
+        return (self.es is not None and self.es.at >= (record.serving_since or 0.0)
+                and self.es.lists(record))
 
     def reservation_labels(self, record: NodeRecord) -> tuple[tuple[str, str], ...]:
         """The labels on all resources of a node."""

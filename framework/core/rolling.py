@@ -163,6 +163,8 @@ def _restore(draft: Draft) -> None:
     """Back to what was there before, whoever had set it."""
     state, now = draft.state, draft.now
     assert state.es is not None and state.held_allocation is not None
+    if state.es.at <= state.asked.at.get("allocation primaries", 0.0):
+        return                          # a look from before it was held
     if state.es.allocation_settings == state.held_allocation:
         draft.note(ev.AllocationRestored(now))
     elif not state.asked.lately("allocation restored", now, AGAIN_S):
