@@ -120,7 +120,8 @@ def to_records(state: ClusterState) -> dict[str, bytes]:
                 secrets=dict(state.secrets), live_keys=state.live_keys,
                 raised_delays=state.raised_delays, replaced_at=state.replaced_at)
     return {f"{base}/meta": encode(meta),
-            f"{base}/specs/{state.revision:08d}": encode(state.spec),
+            **{f"{base}/specs/{revision:08d}": encode(spec) for revision, spec in (
+                *((state.settled,) if state.settled else ()), (state.revision, state.spec))},
             **{f"{base}/nodes/{name}": encode(record) for name, record in state.nodes.items()}}
 
 
