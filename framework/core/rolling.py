@@ -53,6 +53,10 @@ def order(state: ClusterState) -> list[NodeRecord]:
 
 def _choose(draft: Draft) -> None:
     """As many as the budget allows at once; each is looked at beside those chosen before it."""
+    parallel = draft.state.spec.change.strategy == "parallel"
+    if parallel and draft.state.es is not None and draft.state.es.copies is None:
+        draft.wake(draft.now + 2)       # not a full look: nobody knows who shares what
+        return
     for record in order(draft.state):
         if record.state not in (S.RUNNING, S.STARTING):
             continue
