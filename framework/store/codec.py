@@ -20,12 +20,14 @@ from ..core.facts import (
     Canary,
     ClusterState,
     Errand,
+    HostPlan,
     Identity,
     Layered,
     NodeRecord,
     Secret,
     Seeds,
     Switch,
+    Tls,
 )
 from ..core.spec import ClusterSpec
 from .contract import Delete, Put, Stored
@@ -65,6 +67,8 @@ class Meta:
     live_keys: tuple[str, ...] = ()
     raised_delays: bool = False
     replaced_at: tuple[float, ...] = ()
+    maintenance: dict[str, HostPlan] = dataclasses.field(default_factory=dict)
+    tls: Tls | None = None
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -118,7 +122,8 @@ def to_records(state: ClusterState) -> dict[str, bytes]:
                 setback=state.setback, approved=state.approved,
                 switches=dict(state.switches), errands=state.errands,
                 secrets=dict(state.secrets), live_keys=state.live_keys,
-                raised_delays=state.raised_delays, replaced_at=state.replaced_at)
+                raised_delays=state.raised_delays, replaced_at=state.replaced_at,
+                maintenance=dict(state.maintenance), tls=state.tls)
     return {f"{base}/meta": encode(meta),
             **{f"{base}/specs/{revision:08d}": encode(spec) for revision, spec in (
                 *((state.settled,) if state.settled else ()), (state.revision, state.spec))},
@@ -143,7 +148,8 @@ def from_records(records: Mapping[str, Stored], name: str) -> ClusterState:
                          setback=meta.setback,
                          approved=meta.approved, switches=meta.switches, errands=meta.errands,
                          secrets=meta.secrets, live_keys=meta.live_keys,
-                         raised_delays=meta.raised_delays, replaced_at=meta.replaced_at)
+                         raised_delays=meta.raised_delays, replaced_at=meta.replaced_at,
+                         maintenance=meta.maintenance, tls=meta.tls)
     for path, stored in sorted(records.items()):
         if path.startswith(f"{base}/nodes/"):
             state = state.with_node(decode(stored.data, NodeRecord))
@@ -232,7 +238,7 @@ def _meta_differs(old: ClusterState, new: ClusterState) -> bool:
         "identity", "revision", "bootstrap", "seeds", "gone", "deleting", "removed", "spec",
         "excluded", "excluded_votes", "held_allocation", "paused", "settled", "setback", "canary",
         "approved", "switches", "errands", "secrets", "live_keys", "raised_delays",
-        "replaced_at"))
+        "replaced_at", "maintenance", "tls"))
 
 
 # Events that are worth a line in the journal; the others are bookkeeping of one moment.

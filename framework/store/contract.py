@@ -6,7 +6,7 @@ cluster). ``tests/contract`` runs one suite against every store.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,12 +27,24 @@ class LeaseLost(StoreError):
     """The lease is not ours any more: whoever holds it decides now."""
 
 
+class OutcomeUnknown(LeaseLost):
+    """The store went away with a transaction on its way, and did not come back in time.
+
+    It was carried out, or not. The lease is given up, so that the records are read again before
+    anything else is written.
+    """
+
+
 class VersionConflict(StoreError):
     """A record is not at the version that the writer knows."""
 
 
 class RecordTooLarge(StoreError):
     """A record above the limit of the smallest store."""
+
+
+class TransactionTooLarge(StoreError):
+    """More in one transaction than the store can take; each record alone would fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +109,44 @@ class Store(Protocol):
     def release(self, lease: Lease) -> None:
         """Give a lease back; fine when it is lost already."""
 
+    def held(self, lease: Lease) -> bool:
+        """Whether a lease is known to be ours still; cheap, and asked before anything is sent.
+
+        False as soon as the store was out of sight for so long that another may hold it, by a
+        clock that nobody sets.
+        """
+
+    def leases(self) -> Mapping[str, str]:
+        """Owners of the leases that are held now, by name."""
+
+    def names(self) -> frozenset[str]:
+        """Names of all clusters that are stored."""
+
+    def join(self, member: str, data: bytes) -> None:
+        """Be listed among the processes that share this store, until ``close``."""
+
+    def members(self) -> Mapping[str, bytes]:
+        """The data of all listed processes, by name."""
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Have a callback called, on any thread, when members, leases or clusters may have changed.
+
+        Also when the store comes out of sight or back. One store has one callback.
+        """
+
     def read(self, prefix: str) -> Mapping[str, Stored]:
-        """All records under ``prefix/``, by path."""
+        """All records under ``prefix/``, by path; with an empty prefix all there are.
+
+        Records of one cluster are of one moment while its lease is ours: nobody else writes them.
+        """
 
     def write(self, lease: Lease, changes: Sequence[Put | Delete],
               entries: Sequence[Entry] = ()) -> Written:
-        """All changes and journal entries or none; entries are numbered without gaps.
+        """All changes and journal entries or none.
 
-        Raises LeaseLost, VersionConflict, RecordTooLarge, StoreError.
+        Numbers of entries ascend over all clusters; those of one transaction follow each other.
+        Raises LeaseLost, OutcomeUnknown, VersionConflict, RecordTooLarge, TransactionTooLarge,
+        StoreError; nothing was written then, but for OutcomeUnknown.
         """
 
     def journal(self, name: str | None, stream: str | None = None, after: int = 0,

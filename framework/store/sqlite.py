@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ from .contract import (
 JOURNAL_KEEP = 20_000               # lines per cluster
 _TRIM_EVERY = 500
 
-_SCHEMA = """
+# From the layout of a version to the next, each step one transaction. An empty file, and one from
+# before versions were written, is at 0.
+MIGRATIONS: Mapping[int, str] = {0: """
 CREATE TABLE IF NOT EXISTS records (
     path TEXT PRIMARY KEY, version INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
@@ -42,7 +44,7 @@ CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, at REAL NOT NULL,
     stream TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS journal_by_name ON journal (name, stream, seq);
-"""
+"""}
 
 
 class SqliteStore:
@@ -63,6 +65,8 @@ class SqliteStore:
             self._lock_file.close()
             raise StoreBusy(f"another esaas serve uses {directory}") from error
         self._mutex = threading.RLock()
+        self._epochs: dict[str, int] = {}       # of the leases that were taken here
+        self._members: dict[str, bytes] = {}
         self._since_trim: Counter[str] = Counter()
         path = directory / "esaas.sqlite3"
         try:
@@ -70,10 +74,27 @@ class SqliteStore:
             os.chmod(path, 0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            self._migrate()
         except (sqlite3.Error, OSError) as error:
             self._lock_file.close()
             raise StoreError(f"cannot open {path}: {error}") from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _migrate(self) -> None:
+        """Bring the layout up to date; StoreError for one of a newer service."""
+        version, known = self._db.execute("PRAGMA user_version").fetchone()[0], len(MIGRATIONS)
+        if version > known:
+            raise StoreError(f"the store has the layout {version} of a newer service; "
+                             f"this one knows {known}")
+        for step in range(version, known):
+            try:
+                self._db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]}; "
+                                       f"PRAGMA user_version = {step + 1}; COMMIT")
+            except sqlite3.Error:
+                self._rollback()
+                raise
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -108,6 +129,7 @@ class SqliteStore:
             lease = Lease(name, owner, (row[0] if row else 0) + 1)
             db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)",
                        (name, owner, lease.epoch))
+        self._epochs[name] = lease.epoch
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -115,12 +137,39 @@ class SqliteStore:
         with self._transaction() as db:
             db.execute("UPDATE leases SET owner = '', epoch = epoch + 1 "
                        "WHERE name = ? AND epoch = ?", (lease.name, lease.epoch))
+        if self.held(lease):
+            del self._epochs[lease.name]
+
+    def held(self, lease: Lease) -> bool:
+        """As long as the file is open: its lock keeps every other process out."""
+        return self._epochs.get(lease.name) == lease.epoch
+
+    def leases(self) -> Mapping[str, str]:
+        """All are this process's."""
+        rows = self._select("SELECT name, owner FROM leases WHERE owner != ''", ())
+        return {name: owner for name, owner in rows if name in self._epochs}
+
+    def names(self) -> frozenset[str]:
+        """From the meta records."""
+        rows = self._select("SELECT path FROM records WHERE path GLOB 'clusters/*/meta'", ())
+        return frozenset(path.split("/")[1] for (path,) in rows)
+
+    def join(self, member: str, data: bytes) -> None:
+        """This process alone."""
+        self._members = {member: data}
+
+    def members(self) -> Mapping[str, bytes]:
+        """This process alone."""
+        return dict(self._members)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Nobody else changes anything: there is nothing to be told."""
 
     def read(self, prefix: str) -> Mapping[str, Stored]:
         """All records under ``prefix/``."""
         low = prefix.rstrip("/") + "/"
         rows = self._select(
-            "SELECT path, version, data FROM records WHERE path >= ? AND path < ?",
+            "SELECT path, version, data FROM records WHERE ?1 = '/' OR (path >= ?1 AND path < ?2)",
             (low, low[:-1] + "0"))                      # '0' is the character after '/'
         return {path: Stored(bytes(data), version) for path, version, data in rows}
 
@@ -174,6 +223,7 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file and let a next process in."""
         with self._mutex:
+            self._epochs.clear()
             self._db.close()
         self._lock_file.close()
 
