@@ -17,7 +17,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Protocol
 from urllib.parse import urlparse
@@ -71,7 +71,7 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
     """One framework's connection to the leading master.
 
     ``framework`` is a FrameworkInfo as a dict; its ``id`` makes it a re-registration. The
-    framework is never torn down but by ``teardown``.
+    framework is never torn down but by ``teardown``. ``allowed`` is asked before each subscription.
     """
 
     # Attributes of pymesos, which has no types.
@@ -79,14 +79,16 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
     _wakeup_fds: tuple[int, int] | None
 
     def __init__(self, sink: Sink, framework: dict[str, Any], master: str,
-                 principal: str | None = None, secret: str | None = None) -> None:
+                 principal: str | None = None, secret: str | None = None,
+                 allowed: Callable[[], bool] = lambda: True) -> None:
         super().__init__(None, framework, master, use_addict=False,
                          implicit_acknowledgements=False, principal=principal, secret=secret,
                          failover=True)
         self._sink = sink
+        self._allowed = allowed
         self._wake = threading.Condition()
-        self._configured: str | None = None     # the first address: of no use with a detector
-        self._target: str | None = None
+        self._known: str | None = None          # by settings, or by the detector's last word
+        self._target: str | None = None         # where a redirect may have sent us on to
         self._socket: socket.socket | None = None
         self._stopping = False
         self._subscribed = False
@@ -95,10 +97,13 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
     # ------------------------------------------------ what pymesos' own loop did
 
     def change_master(self, master: str | None) -> None:
-        """Called by the detector, or by a redirect: follow the leading master."""
+        """Called by the detector, or once with the configured address: follow that master."""
         with self._wake:
-            if self._configured is None:
-                self._configured = master
+            self._known = master
+        self._turn_to(master)
+
+    def _turn_to(self, master: str | None) -> None:
+        with self._wake:
             changed, self._target = master != self._target, master
             self._wake.notify_all()
         if changed:
@@ -144,7 +149,8 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
         while (master := self._await_master()) is not None:
             self._master = master
             self._subscribed = False
-            why = self._stream_once(master)
+            # To subscribe would take the framework from the process that owns it now.
+            why = self._stream_once(master) if self._allowed() else "the lease is not held"
             self.stream_id = None
             self._close()
             if self._subscribed:
@@ -176,10 +182,14 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
         return f"{master} ended the stream"
 
     def _fall_back(self, master: str) -> None:
-        """Without a detector: a master that we were sent to and that is away leads no more."""
+        """A master that we were sent to and that is away leads no more: ask where we came from.
+
+        A new leader may send us on to the one before it, which is dead, while it does not know
+        yet that it leads itself; and a detector says nothing twice.
+        """
         with self._wake:
-            if self.detector is None and not self._subscribed and self._target == master:
-                self._target = self._configured or master
+            if not self._subscribed and self._target == master:
+                self._target = self._known or master
 
     def _await_master(self) -> str | None:
         with self._wake:
@@ -218,7 +228,7 @@ class EdgeDriver(MesosSchedulerDriver):  # type: ignore[misc]  # pymesos has no 
     def _check(self, response: HTTPResponse) -> None:
         if response.status == 307:
             where = response.headers.get("Location", "")
-            self.change_master(urlparse(where).netloc or where.strip("/"))
+            self._turn_to(urlparse(where).netloc or where.strip("/"))
             raise _Redirected
         if response.status == 503:
             raise OSError("the master is not ready (HTTP 503)")

@@ -17,12 +17,15 @@ from ..core.errors import EsaasError
 from ..core.facts import Identity
 from ..core.operations import (
     Accept,
+    AcceptInverse,
     Decline,
+    DeclineInverse,
     Kill,
     Launch,
     LaunchPayload,
     Operation,
     Reconcile,
+    ReconcileOperations,
     Revive,
     SendSeeds,
     Suppress,
@@ -34,7 +37,8 @@ from .driver import EdgeDriver, NotConnected
 
 log = structlog.get_logger(__name__)
 
-MESOS_OPERATIONS = (Accept, Decline, Kill, Reconcile, Revive, SendSeeds, Suppress, Teardown)
+MESOS_OPERATIONS = (Accept, AcceptInverse, Decline, DeclineInverse, Kill, Reconcile,
+                    ReconcileOperations, Revive, SendSeeds, Suppress, Teardown)
 
 
 class Acknowledgement:
@@ -55,12 +59,15 @@ class MesosLink:
 
     def __init__(self, identity: Identity, master: str, framework: dict[str, Any],
                  executor: translate.ExecutorFile, supplier: Supplier,
-                 deliver: Callable[[Inbound], None], secret: str | None = None) -> None:
+                 deliver: Callable[[Inbound], None], secret: str | None = None,
+                 allowed: Callable[[], bool] = lambda: True) -> None:
         self._deliver = deliver
+        self._allowed = allowed
         self._executor = executor
         self._supplier = supplier
         self._log = log.bind(cluster=identity.name)
-        self._driver = EdgeDriver(self, framework, master, identity.principal, secret)
+        self._driver = EdgeDriver(self, framework, master, identity.principal, secret,
+                                  allowed)
         self._calls = ThreadPoolExecutor(1, thread_name_prefix=f"mesos-{identity.name}")
 
     def start(self) -> None:
@@ -106,11 +113,17 @@ class MesosLink:
             written = translate.message_in(str(body.get("data", "")), now)
             if written is not None:
                 self._deliver((written, None))
+        elif kind == "inverse_offers":
+            for raw in body.get("inverse_offers", ()):
+                self._deliver((translate.inverse_offer_in(raw, now), None))
+        elif kind == "rescind_inverse_offer":
+            self._deliver((ev.InverseAnswered(now, (str(
+                body["inverse_offer_id"]["value"]),)), None))
         elif kind == "error":
             self._deliver((ev.MesosRefused(now, str(body.get("message", ""))), None))
         elif kind == "failure":
             self._log.info("agent or executor ended", failure=dict(body))
-        elif kind not in ("heartbeat", "inverse_offers", "rescind_inverse_offer"):
+        elif kind != "heartbeat":
             self._log.warning("unknown event of Mesos", kind=kind)
 
     def disconnected(self, why: str) -> None:
@@ -137,6 +150,9 @@ class MesosLink:
 
     def _send(self, operation: Operation) -> bool:
         what = type(operation).__name__
+        if not self._allowed():
+            self._log.warning("not sent: the lease is not held", call=what)
+            return False
         try:
             self._call(operation)
         except (EsaasError, OSError) as error:
@@ -166,6 +182,17 @@ class MesosLink:
                 {"task_id": {"value": task_id}} | ({"agent_id": {"value": agent_id}}
                                                    if agent_id else {})
                 for task_id, agent_id in operation.tasks]})
+        elif isinstance(operation, ReconcileOperations):
+            call("RECONCILE_OPERATIONS", {"operations": [
+                {"operation_id": {"value": item}, "agent_id": {"value": agent_id}}
+                for item, agent_id in operation.awaited]})
+        elif isinstance(operation, AcceptInverse):
+            call("ACCEPT_INVERSE_OFFERS", {"inverse_offer_ids": [
+                {"value": item} for item in operation.offer_ids]})
+        elif isinstance(operation, DeclineInverse):
+            call("DECLINE_INVERSE_OFFERS", {
+                "inverse_offer_ids": [{"value": item} for item in operation.offer_ids],
+                "filters": {"refuse_seconds": operation.refuse_s}})
         elif isinstance(operation, SendSeeds):
             call("MESSAGE", {"agent_id": {"value": operation.agent_id},
                              "executor_id": {"value": operation.task_id},

@@ -30,22 +30,35 @@ from ..core.operations import (
 from ..core.resources import Disk, Offer, Reservation, Resource
 from ..core.spec import NodeGroup
 from ..proto import esaas_pb2
+from .discovery import discovery_info
 
 CAPABILITIES = ("MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE", "TASK_KILLING_STATE")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSupply:
+    """What a node of a secured cluster starts with, as PEM; a sidecar has the authority alone."""
+
+    ca: bytes
+    certificate: bytes = b""
+    key: bytes = field(default=b"", repr=False)
+    password: str = field(default="", repr=False)
+    service_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
     """What a launch needs beside its payload: where things come from, and secret values.
 
-    Values of secure settings are here alone, on their way to the executor; never in the core, in
-    the journal or in a log.
+    Values of secure settings, keys and passwords are here alone, on their way to the executor;
+    never in the core, in the journal or in a log.
     """
 
     url: str = ""
     sha256: str = ""
     plugins: tuple[tuple[str, str, str], ...] = ()      # name, url, sha256
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls: TlsSupply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,15 @@ def offer_in(raw: Mapping[str, Any]) -> Offer:
         attributes={item["name"]: attribute_in(item) for item in raw.get("attributes", ())},
         resources=tuple(resource_in(item) for item in raw.get("resources", ())),
         unavailable_from=int(start) / 1e9 if start is not None else None)
+
+
+def inverse_offer_in(raw: Mapping[str, Any], now: float) -> ev.InverseOffered:
+    """A question for an agent, with its window; KeyError when it lacks an id."""
+    window = raw.get("unavailability") or {}
+    begins = int((window.get("start") or {}).get("nanoseconds", 0)) / 1e9
+    lasts = (window.get("duration") or {}).get("nanoseconds")
+    return ev.InverseOffered(now, raw["id"]["value"], (raw.get("agent_id") or {}).get("value", ""),
+                             begins, begins + int(lasts) / 1e9 if lasts is not None else None)
 
 
 def attribute_in(raw: Mapping[str, Any]) -> str:
@@ -252,12 +274,19 @@ def launch_data(payload: LaunchPayload, supply: Supply) -> str:
                for file in payload.files],
         secure_settings=supply.secrets, paused=payload.paused,
         sidecar=sidecar_out(payload.sidecar) if payload.sidecar else None,
+        tls=tls_out(supply.tls) if supply.tls else None,
         bootstrap=None if payload.sidecar else esaas_pb2.Bootstrap(
             initial_master_nodes=payload.initial_master_nodes,
             minimum_master_nodes=payload.minimum_master_nodes,
             expected_data_nodes=payload.expected_data_nodes,
             recover_after_data_nodes=payload.recover_after_data_nodes))
     return base64.b64encode(message.SerializeToString(deterministic=True)).decode()
+
+
+def tls_out(tls: TlsSupply) -> esaas_pb2.Tls:
+    """What makes a node a secured one, as protobuf."""
+    return esaas_pb2.Tls(ca=tls.ca, certificate=tls.certificate, key=tls.key,
+                         password=tls.password, service_password=tls.service_password)
 
 
 def sidecar_out(group: NodeGroup) -> esaas_pb2.Sidecar:
@@ -294,6 +323,7 @@ def task_info(launch: Launch, agent_id: str, executor: ExecutorFile,
     task.labels = labels_out((("esaas.cluster", payload.cluster), ("esaas.node", payload.node),
                               ("esaas.incarnation", str(payload.incarnation))))
     task.executor = executor_info(launch, executor)
+    task.discovery = discovery_info(payload)
     return task.to_dict()  # type: ignore[no-any-return]
 
 

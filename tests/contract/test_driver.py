@@ -46,6 +46,13 @@ class Sink:
                 return body
 
 
+class StandInDetector:
+    """Has said all that it has to say."""
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
 Start = Callable[..., tuple[EdgeDriver, Sink]]
 
 
@@ -145,6 +152,23 @@ def test_a_leader_that_has_died_is_not_waited_for(master: StandInMaster, start: 
     master.wait(lambda: len(master.subscriptions) == 2)
     sink.until("subscribed")
     assert driver.master == master.address
+
+
+def test_a_leader_that_sends_us_on_to_a_dead_one_is_asked_again(
+        master: StandInMaster, start: Start) -> None:
+    """A detector has named a new leader, which does not know yet that it leads."""
+    with StandInMaster() as before:
+        dead = before.address
+    with StandInMaster() as leader:
+        driver, sink = start()
+        sink.until("subscribed")
+        leader.answers = [(307, f"//{dead}/api/v1/scheduler")]
+        driver.detector = StandInDetector()
+        driver.change_master(leader.address)
+        sink.until("subscribed")
+        assert driver.master == leader.address and len(leader.subscriptions) == 2
+        driver.stop()
+        driver.join()
 
 
 def test_a_master_that_is_not_ready_is_asked_again(master: StandInMaster, start: Start) -> None:

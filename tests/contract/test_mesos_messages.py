@@ -156,6 +156,10 @@ def test_placing_a_node_is_what_mesos_reads(
     assert told.node == "node-1" and told.distribution.url == "http://es/6.8.23.zip"
     assert [plugin.name for plugin in told.plugins] == ["analysis-x"]
     assert dict(told.secure_settings) == {"s3.key": "hush"} and "hush" not in repr(SUPPLY)
+    discovery = task.discovery
+    assert (discovery.name, discovery.environment, discovery.version) == ("demo", "acme", "6.8.23")
+    assert {(port.name, port.number, port.protocol) for port in discovery.ports.ports} == {
+        ("http", told.http_port, "tcp"), ("transport", told.transport_port, "tcp")}
     held = [*task.resources, *task.executor.resources]
     assert sum(item.scalar.value for item in held if item.name == "cpus") == pytest.approx(1.1)
     assert sum(item.scalar.value for item in held if item.name == "mem") == 1088
@@ -176,7 +180,7 @@ def test_releasing_a_node_is_what_mesos_reads(
     bare, = (item for item in unreserve.unreserve.resources if item.name == "disk")
     assert not bare.disk.HasField("persistence")
     assert bare.HasField("disk") is (kind != "ROOT")
-    assert destroy.id.value == "uid1.node-1.1.destroy"
+    assert destroy.id.value .startswith("uid1.node-1.1.") and destroy.id.value.endswith(".destroy")
 
 
 def test_starting_a_node_in_place_is_what_mesos_reads(
