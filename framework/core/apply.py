@@ -10,10 +10,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from . import errands, switches
+from . import errands, maintenance, switches, tls
 from . import events as ev
 from .facts import (
     ALIVE,
+    LABEL_INCARNATION,
+    LABEL_NODE,
     Asked,
     Canary,
     ClusterState,
@@ -84,9 +86,25 @@ def _task_updated(state: ClusterState, event: ev.TaskUpdated) -> ClusterState:
     record = state.by_task(event.task_id)
     if record is None:
         return _stranger(state, event)
+    if event.status == "TASK_GONE_BY_OPERATOR" and record.seat is not None:
+        return _gone_for_good(state, record, event)
     if record.state not in ALIVE:
         return state
     return state.with_node(_with_task(record, event))
+
+
+def _gone_for_good(state: ClusterState, record: NodeRecord, event: ev.TaskUpdated) -> ClusterState:
+    """Its agent was declared gone: Mesos never lets it in again, so its volume is gone as well.
+
+    One that is wanted begins anew on another volume. Before the cluster has formed it still is one
+    of the founding nodes.
+    """
+    if state.bootstrap.cluster_uuid is not None or record.retire:
+        return _reseeded(state.without_node(record.name))
+    where = record.seat.host if record.seat is not None else "its agent"
+    return _reseeded(state.with_node(NodeRecord(
+        record.name, record.group, S.PLANNED, since=event.at, incarnation=record.incarnation,
+        message=f"{where} was declared gone, with the volume")))
 
 
 def _stranger(state: ClusterState, event: ev.TaskUpdated) -> ClusterState:
@@ -104,7 +122,9 @@ def _with_task(record: NodeRecord, event: ev.TaskUpdated) -> NodeRecord:
     serving = told.serving or (event.node is None and record.serving_since is not None)
     if event.status in STARTING or (event.status == "TASK_RUNNING" and not serving
                                     and record.state is not S.RUNNING):
-        return _moved(record, Trigger.TASK_STARTING, event.at, seat_confirmed=True,
+        # STAGING is the master's word alone: nothing may have come to the agent.
+        confirmed = record.seat_confirmed or event.status != "TASK_STAGING"
+        return _moved(record, Trigger.TASK_STARTING, event.at, seat_confirmed=confirmed,
                       pid=None if told.paused else record.pid,
                       message=message or "Elasticsearch starts")
     if event.status == "TASK_RUNNING":
@@ -137,7 +157,8 @@ def _ended(record: NodeRecord, event: ev.TaskUpdated, message: str) -> NodeRecor
         "serving_since": None,
         "message": f"{event.status.removeprefix('TASK_').lower()}: "
                    f"{message or event.reason or 'no reason given'}"}
-    if record.state is S.PLACING and not record.seat_confirmed and event.status in NEVER_RAN:
+    placed = record.state in (S.PLACING, S.STARTING, S.UNREACHABLE)
+    if placed and not record.seat_confirmed and event.status in NEVER_RAN:
         return _moved(record, Trigger.NEVER_WAS, event.at, seat=None, operations=(), **changes)
     return _moved(record, Trigger.TASK_ENDED, event.at, **changes)
 
@@ -146,6 +167,9 @@ def _operation_updated(state: ClusterState, event: ev.OperationUpdated) -> Clust
     for record in state.nodes.values():
         if event.operation_id in record.operations:
             return state.with_node(_with_operation(record, event))
+    surplus = ".orphan." in event.operation_id or event.operation_id.endswith(".shrink")
+    if surplus and event.status in OPERATION_FAILED:
+        return _asked_for(state, ev.AskedFor(event.at, "orphans"))      # it is to be offered again
     return state
 
 
@@ -185,6 +209,13 @@ def _seeds_written(state: ClusterState, event: ev.SeedsWritten) -> ClusterState:
 
 
 # -------------------------------------------------------- from Elasticsearch
+
+def _clock_jumped(state: ClusterState, event: ev.ClockJumped) -> ClusterState:
+    """Back-offs and what was asked begin anew; an unknown look holds what is disruptive."""
+    nodes = {name: replace(record, retry_at=min(record.retry_at, event.at + BACKOFF_MAX_S))
+             for name, record in state.nodes.items()}
+    return replace(state, nodes=MappingProxyType(nodes), es=None, asked=Asked())
+
 
 def _es_observed(state: ClusterState, event: ev.EsObserved) -> ClusterState:
     if state.bootstrap.cluster_uuid is None and event.view.cluster_uuid:
@@ -237,6 +268,12 @@ def _delete_accepted(state: ClusterState, event: ev.DeleteAccepted) -> ClusterSt
 
 def _paused(state: ClusterState, event: ev.Paused) -> ClusterState:
     return replace(state, paused=event.paused)
+
+
+def _framework_renewed(state: ClusterState, event: ev.FrameworkRenewed) -> ClusterState:
+    """Volumes and reservations are known by their labels: the new framework finds them."""
+    identity = replace(state.identity, framework_id=event.framework_id)
+    return replace(state, identity=identity, link=Link(since=event.at))
 
 
 def _restart_asked(state: ClusterState, event: ev.RestartAsked) -> ClusterState:
@@ -331,8 +368,11 @@ def _seat_found(state: ClusterState, event: ev.SeatFound) -> ClusterState:
 
 def _launch_intended(state: ClusterState, event: ev.LaunchIntended) -> ClusterState:
     record = state.nodes[event.node]
+    # It starts with all that its seat has: a late word on more would count that twice.
+    others = tuple(item for item in record.operations if not item.endswith(".grow"))
     launched = _moved(record, Trigger.LAUNCH, event.at, launch=record.launch + 1,
                       seat=event.seat, config=event.config, forced=(), grown=(0.0, 0),
+                      growing=(0.0, 0), operations=others,
                       message=f"starting in place on {event.seat.host}")
     return _launched(_reseeded(state.with_node(launched)), event.node)
 
@@ -350,7 +390,7 @@ def _reseeded(state: ClusterState) -> ClusterState:
     addresses = tuple(sorted(seat.transport_address for seat in seats))
     if addresses == state.seeds.addresses:
         return state
-    urls = tuple(sorted(f"http://{seat.http_address}" for seat in seats))
+    urls = tuple(sorted(f"{state.spec.scheme}://{seat.http_address}" for seat in seats))
     return replace(state, seeds=Seeds(addresses, state.seeds.generation + 1, urls))
 
 
@@ -383,9 +423,7 @@ def _drain_intended(state: ClusterState, event: ev.DrainIntended) -> ClusterStat
 
 
 def _stay_intended(state: ClusterState, event: ev.StayIntended) -> ClusterState:
-    return state.with_node(replace(
-        state.nodes[event.node], leaving="", moving=False, elsewhere=False, draining=False,
-        drain_shards=0, drain_mb=0, forced=()))
+    return state.with_node(state.nodes[event.node].staying())
 
 
 def _as_canary(state: ClusterState, node: str) -> ClusterState:
@@ -496,6 +534,23 @@ def _teardown_intended(state: ClusterState, event: ev.TeardownIntended) -> Clust
     return replace(state, removed=True)
 
 
+def _released(state: ClusterState, event: ev.Released) -> ClusterState:
+    labels = dict(event.labels)
+    key = f"{labels.get(LABEL_NODE)}.{labels.get(LABEL_INCARNATION)}"
+    return replace(state, orphans={name: orphan for name, orphan in state.orphans.items()
+                                   if name != key})
+
+
+def _orphan_seen(state: ClusterState, event: ev.OrphanSeen) -> ClusterState:
+    return replace(state, orphans={**state.orphans, event.orphan.id: event.orphan})
+
+
+def _orphan_released(state: ClusterState, event: ev.OrphanReleased) -> ClusterState:
+    known = state.orphans.get(event.orphan)
+    return state if known is None else replace(
+        state, orphans={**state.orphans, known.id: replace(known, released=True)})
+
+
 def _nothing(state: ClusterState, event: ev.Event) -> ClusterState:
     return state
 
@@ -513,13 +568,15 @@ def seat_differs(record: NodeRecord, seat: Seat) -> bool:
 _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.Registered: _registered, ev.Disconnected: _disconnected, ev.MesosRefused: _refused,
     ev.TaskUpdated: _task_updated, ev.OperationUpdated: _operation_updated,
-    ev.SendFailed: _send_failed,
+    ev.SendFailed: _send_failed, ev.ClockJumped: _clock_jumped,
     ev.SeedsWritten: _seeds_written, ev.EsObserved: _es_observed, ev.EsActed: _es_acted,
     ev.SpecAccepted: _spec_accepted, ev.DeleteAccepted: _delete_accepted,
+    ev.FrameworkRenewed: _framework_renewed,
     ev.Paused: _paused, ev.RestartAsked: _restart_asked, ev.ChangeApproved: _change_approved,
     ev.ReplaceAsked: _replace_asked, ev.KeepAsked: _keep_asked, ev.NodeHeld: _node_held,
     ev.GateForced: _gate_forced, ev.StepRestarted: _step_restarted,
     ev.SecretsChanged: _secrets_changed, ev.RemoteSeen: _remote_seen,
+    ev.TlsRotated: tls.rotated, ev.CredentialsShown: tls.shown,
     ev.SwitchSet: switches.set_, ev.SwitchBack: switches.back,
     ev.SwitchIntended: switches.intended, ev.SwitchRestored: switches.restored,
     ev.ErrandAsked: errands.asked, ev.ErrandBegun: errands.begun,
@@ -535,8 +592,11 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.NodePlanned: _node_planned, ev.PlaceIntended: _place_intended, ev.SeatFound: _seat_found,
     ev.LaunchIntended: _launch_intended, ev.RetireIntended: _retire_intended,
     ev.KillIntended: _kill_intended, ev.ReleaseIntended: _release_intended,
-    ev.NodeReleased: _node_released, ev.Released: _nothing,
+    ev.NodeReleased: _node_released, ev.Released: _released,
+    ev.OrphanSeen: _orphan_seen, ev.OrphanReleased: _orphan_released,
     ev.NodeStable: _node_stable, ev.AskedFor: _asked_for,
     ev.NeedsTold: _needs_told, ev.ReconcileAsked: _reconcile_asked,
     ev.TeardownIntended: _teardown_intended,
+    ev.HostLeaves: maintenance.leaves, ev.HostBack: maintenance.back,
+    ev.InverseOffered: maintenance.offered, ev.InverseAnswered: maintenance.answered,
 }

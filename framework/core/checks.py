@@ -40,6 +40,7 @@ def breaches(state: ClusterState, operations: Sequence[Operation]) -> Iterator[s
 
 def _accept(state: ClusterState, accept: Accept) -> Iterator[str]:
     retiring = {intent.node for intent in accept.intents if isinstance(intent, ReleaseIntended)}
+    retiring |= {orphan.node for orphan in state.orphans.values() if orphan.released}
     launched: set[str] = set()
     for step in accept.steps:
         if isinstance(step, Launch):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import live
-from .facts import ClusterState, NodeRecord, Secret
+from .facts import ClusterState, NodeRecord, Secret, Tls
 from .spec import EXECUTOR_CPUS, EXECUTOR_MEM_MB, ClusterSpec, NodeGroup
 
 HELD = "+held"                      # of a fingerprint: Elasticsearch is not started
@@ -18,7 +18,7 @@ NO_SECRETS: Mapping[str, Secret] = {}
 
 
 def parts(spec: ClusterSpec, group: NodeGroup,
-          secrets: Mapping[str, Secret] = NO_SECRETS) -> dict[str, Any]:
+          secrets: Mapping[str, Secret] = NO_SECRETS, tls: Tls | None = None) -> dict[str, Any]:
     """Everything that takes a restart to change; counts, quotas and placement do not."""
     if group.is_sidecar:
         return {"command": group.command, "uris": [uri.model_dump() for uri in group.uris],
@@ -36,26 +36,29 @@ def parts(spec: ClusterSpec, group: NodeGroup,
         found["files"] = sorted(file.model_dump_json() for file in files)
     if secrets:
         found["secure settings"] = sorted((key, item.version) for key, item in secrets.items())
+    if tls is not None:
+        found["tls"] = tls.generation
     return found
 
 
 def fingerprint(spec: ClusterSpec, group: NodeGroup,
-                secrets: Mapping[str, Secret] = NO_SECRETS) -> str:
+                secrets: Mapping[str, Secret] = NO_SECRETS, tls: Tls | None = None) -> str:
     """A short hash of the parts."""
-    text = json.dumps(parts(spec, group, secrets), sort_keys=True)
+    text = json.dumps(parts(spec, group, secrets, tls), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 # The fingerprints of the last spec, by group: nodes are many, and files may be large.
-_last: list[tuple[ClusterSpec, Mapping[str, Secret], dict[str, str]]] = []
+_last: list[tuple[ClusterSpec, Mapping[str, Secret], Tls | None, dict[str, str]]] = []
 
 
 def _remembered(state: ClusterState, group: NodeGroup) -> str:
-    if not _last or _last[0][0] is not state.spec or _last[0][1] is not state.secrets:
-        _last[:] = [(state.spec, state.secrets, {})]
-    known = _last[0][2]
+    if not _last or _last[0][0] is not state.spec or (
+            _last[0][1] is not state.secrets or _last[0][2] is not state.tls):
+        _last[:] = [(state.spec, state.secrets, state.tls, {})]
+    known = _last[0][3]
     if group.name not in known:
-        known[group.name] = fingerprint(state.spec, group, state.secrets)
+        known[group.name] = fingerprint(state.spec, group, state.secrets, state.tls)
     return known[group.name]
 
 
@@ -111,3 +114,17 @@ def misplaced(state: ClusterState, record: NodeRecord) -> str:
     if held.disk_mb < group.disk_mb:
         return f"disk_mb {held.disk_mb} -> {group.disk_mb}"
     return ""
+
+
+def to_restart(state: ClusterState, record: NodeRecord) -> bool:
+    """Whether a node is to start again in place with what is wanted.
+
+    One that leaves, or is to move, is not worth a restart. But one that was held for debugging
+    runs no Elasticsearch until then, and others may wait for just that: a quorum, or its shards.
+    """
+    if record.retire or not outdated(state, record):
+        return False
+    paused = record.config.endswith(HELD)
+    if record.leaving:
+        return paused and not record.held
+    return paused or record.held or not misplaced(state, record)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import errands, live, switches
+from . import errands, live, maintenance, switches, tls
 from . import events as ev
 from .config import misplaced, outdated
 from .draft import AgentAnswer, Draft
 from .facts import ALIVE, IN_FLIGHT, ClusterState, NodeState
 from .gates import (
+    counts_masters,
     view_is_fresh,
     wanted_minimum_master_nodes,
 )
@@ -25,6 +26,7 @@ from .operations import (
     PutSettings,
     PutTemplate,
     Reconcile,
+    ReconcileOperations,
     Revive,
     SendSeeds,
     SetMinimumMasterNodes,
@@ -40,14 +42,17 @@ S = NodeState
 KILL_AGAIN_S = 15.0
 SEEDS_AGAIN_S = 15.0
 ES_ACTION_AGAIN_S = 10.0
+LIVE_LANDS_IN_S = 3.0           # settings that we have sent, unless that hangs
 REFUSED_AGAIN_S = 60.0          # what Elasticsearch has refused
 SILENT_S = 20.0                 # an ACCEPT without an outcome: ask Mesos about its task
 RECONCILE_ALL_S = 900.0
 RECONCILE_MAX_S = 60.0
+ABSENT_S = 60.0                 # between two questions about what is on agents that are away
 STABLE_S = 60.0
 NEVER_WAS_S = 30.0             # stopped, and nothing of it was ever seen or offered
 SWEEP_S = 4.0                   # a few allocation rounds of the master: orphans would be offered
 TEARDOWN_AGAIN_S = 10.0
+REVIVE_AGAIN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,11 @@ def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision
         _plan_nodes(draft)
         _retire_nodes(draft)
         _forget_failures(draft)
+        tls.tend(draft)
     if state.link.connected:
         _reconcile(draft)
+        _ask_of_the_absent(draft)
+        maintenance.answer(draft)
     depart(draft)
     roll(draft)
     if state.link.connected:
@@ -149,6 +157,31 @@ def _reconcile(draft: Draft) -> None:
         draft.wake(next_at)
 
 
+def _ask_of_the_absent(draft: Draft) -> None:
+    """What waits for an agent: was that declared gone for good, and what became of operations?
+
+    Mesos answers with TASK_GONE_BY_OPERATOR for any task of such an agent, ended or not.
+    """
+    state, now = draft.state, draft.now
+    absent, awaited = [], []
+    for record in state.nodes.values():
+        if record.state in ALIVE or record.seat is None:
+            continue
+        if now - record.since < ABSENT_S:
+            draft.wake(record.since + ABSENT_S)
+            continue
+        absent.append((state.task_id(record), record.seat.agent_id))
+        if record.state is S.RELEASING:
+            awaited += [(item, record.seat.agent_id) for item in record.operations]
+    if not absent:
+        return
+    if not state.asked.lately("the absent", now, ABSENT_S):
+        draft.do(Reconcile((ev.AskedFor(now, "the absent"),), tuple(sorted(absent))))
+        if awaited:
+            draft.do(ReconcileOperations((), tuple(sorted(awaited))))
+    draft.wake(now + ABSENT_S)
+
+
 def _kill(draft: Draft) -> None:
     """Stop what is to go, and what no record knows; again until Mesos says it has ended."""
     state, now = draft.state, draft.now
@@ -187,7 +220,7 @@ def _tend_elasticsearch(draft: Draft) -> None:
     if (state.es.template_replicas != state.spec.default_replicas
             and not state.asked.lately("template", now, ES_ACTION_AGAIN_S)):
         draft.do(PutTemplate((ev.AskedFor(now, "template"),), state.spec.default_replicas))
-    if state.spec.major > 6 or state.bootstrap.cluster_uuid is None:
+    if not counts_masters(state) or state.bootstrap.cluster_uuid is None:
         return
     wanted = wanted_minimum_master_nodes(state, now)
     found = state.es.minimum_master_nodes
@@ -205,13 +238,26 @@ def _tend_live_settings(draft: Draft) -> None:
     changes = live.changes(state)
     if not changes:
         if state.live_keys != live.settled_keys(state):
-            draft.note(ev.LiveKeysSettled(now, live.settled_keys(state)))
+            _settle_live_keys(draft)
         return
     what = f"live settings {sorted(changes.items(), key=str)}"
     patience_s = REFUSED_AGAIN_S if "PutSettings" in state.refused else ES_ACTION_AGAIN_S
     if not state.asked.lately(what, now, patience_s):
         draft.do(PutSettings(live.intents(state, now, what), tuple(sorted(changes.items()))))
     draft.wake(now + patience_s)
+
+
+def _settle_live_keys(draft: Draft) -> None:
+    """Forget what is not ours any more, by a look from after the last settings of ours landed.
+
+    A look from before does not show what was set just then; forgotten, nobody would take it out.
+    """
+    asked_at = max((at for what, at in draft.state.asked.at.items()
+                    if what.startswith("live settings ")), default=float("-inf"))
+    if draft.state.es is not None and draft.state.es.settings_at > asked_at + LIVE_LANDS_IN_S:
+        draft.note(ev.LiveKeysSettled(draft.now, live.settled_keys(draft.state)))
+    else:
+        draft.wake(max(asked_at + LIVE_LANDS_IN_S, draft.now) + 1)
 
 
 def _settle(draft: Draft) -> None:
@@ -247,15 +293,22 @@ def _finish_releases(draft: Draft) -> None:
 
 
 def _tell_needs(draft: Draft) -> None:
-    """REVIVE when something new is wanted, SUPPRESS when nothing is."""
-    wanted, told = needs(draft), draft.state.link.needs
-    if wanted == told:
+    """REVIVE when something new is wanted, SUPPRESS when nothing is.
+
+    What is wanted for long is asked for again: a call that was sent may never have arrived.
+    """
+    wanted, told, now = needs(draft), draft.state.link.needs, draft.now
+    asked_at = draft.state.asked.at.get("revive", now)
+    again = bool(wanted) and now - asked_at >= REVIVE_AGAIN_S
+    if wanted:
+        draft.wake(asked_at + REVIVE_AGAIN_S)
+    if wanted == told and not again:
         return
-    intent = ev.NeedsTold(draft.now, wanted)
+    intent = ev.NeedsTold(now, wanted)
     if not wanted:
         draft.do(Suppress((intent,)))
-    elif told is None or set(wanted) - set(told):
-        draft.do(Revive((intent,)))
+    elif told is None or set(wanted) - set(told) or again:
+        draft.do(Revive((intent, ev.AskedFor(now, "revive"))))
     else:
         draft.note(intent)
 
@@ -285,5 +338,5 @@ def _wake_for_retries(draft: Draft) -> None:
     for record in draft.state.nodes.values():
         if record.state in (S.PLANNED, S.DOWN):
             draft.wake(record.retry_at)
-        if record.state in IN_FLIGHT:
+        if record.state in IN_FLIGHT or record.state in (S.STOPPING, S.RESTARTING):
             draft.wake(record.since + 30.5)      # then its seat becomes a need of its own

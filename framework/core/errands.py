@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import balancing
 from . import events as ev
 from .facts import ClusterState, Errand
 from .gates import view_is_fresh
@@ -78,5 +79,7 @@ def run(draft: Draft) -> None:
                 if item.ended_at is None and item.id in state.errands_sent])
     for item in state.errands:
         if item.ended_at is None and item.id not in state.errands_sent and busy < AT_ONCE:
+            if item.status == "waiting" and balancing.held(state, item, now) is not None:
+                continue                    # each look at the cluster asks again
             busy += 1
             draft.do(RunErrand((ev.ErrandBegun(now, item.id),), item.id, item))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .facts import EsView, Layered, Seat
+from .facts import EsView, HostPlan, Layered, Orphan, Seat
 from .spec import ClusterSpec
 
 
@@ -89,6 +89,59 @@ class SendFailed(Event):
     """A call to the master did not get through; whether it took effect is unknown."""
 
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOffered(Event):
+    """The master asks for an agent: a maintenance window is scheduled for it."""
+
+    offer_id: str
+    agent_id: str
+    begins: float
+    ends: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InverseAnswered(Event):
+    """Inverse offers are about to be answered, or were taken back."""
+
+    offer_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanSeen(Event):
+    """Resources with our labels are offered that no record stands for."""
+
+    orphan: Orphan
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanReleased(Event):
+    """People want an orphan gone, with the volume that it may be."""
+
+    orphan: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLeaves(Event):
+    """A host goes away as planned: people say so, or Mesos."""
+
+    host: str
+    plan: HostPlan
+
+
+@dataclass(frozen=True, slots=True)
+class HostBack(Event):
+    """A host stays, or is back."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped(Event):
+    """The clock was set: times of before say nothing about how long ago something was."""
+
+    by_s: float
 
 
 # -------------------------------------------------------- from Elasticsearch
@@ -227,6 +280,23 @@ class SecretsChanged(Event):
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkRenewed(Event):
+    """People want another framework in the place of one that was removed from Mesos."""
+
+    framework_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRotated(Event):
+    """Every node is to get a new certificate: people say so, or it is time."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsShown(Event):
+    """People were told how to get into a secured cluster; never what they were told."""
 
 
 @dataclass(frozen=True, slots=True)

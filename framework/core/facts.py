@@ -122,6 +122,11 @@ class NodeRecord:
         """Tells one start of a node from another."""
         return f"{self.name}.{self.incarnation}.{self.launch}"
 
+    def staying(self) -> NodeRecord:
+        """The node as one that does not leave after all."""
+        return replace(self, leaving="", moving=False, elsewhere=False, draining=False,
+                       drain_shards=0, drain_mb=0, forced=())
+
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
@@ -225,6 +230,12 @@ class EsView:
     transient: Mapping[str, str] = field(default_factory=dict)     # settings, flat, as text
     persistent: Mapping[str, str] = field(default_factory=dict)
     known_settings: frozenset[str] | None = None   # asked for when a spec brings new ones
+    carried_from: float | None = None          # when settings were looked at; None: at this look
+
+    @property
+    def settings_at(self) -> float:
+        """When settings were looked at: earlier than the rest, but for a full look."""
+        return self.at if self.carried_from is None else self.carried_from
 
     def setting(self, key: str) -> Layered:
         """(transient, persistent) value of a setting of the cluster."""
@@ -248,6 +259,43 @@ class EsView:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPlan:
+    """A host that is to go: from the begin of its window to its end, if that is known."""
+
+    asked_at: float
+    begins: float
+    ends: float | None
+    source: str                         # people, schedule
+    mode: str                           # move, stop
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """What is reserved with this cluster's labels, and no record stands for."""
+
+    node: str
+    incarnation: int
+    host: str
+    seen_at: float
+    volume: bool
+    disk_mb: int = 0
+    released: bool = False              # people want it gone, its volume included
+
+    @property
+    def id(self) -> str:
+        """Tells it from the others of the cluster."""
+        return f"{self.node}.{self.incarnation}"
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOffer:
+    """A question of Mesos that waits for an answer: may the agent go?"""
+
+    id: str
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """The connection to the Mesos master, and what we asked of it lately. Not durable."""
 
@@ -259,6 +307,7 @@ class Link:
     reconciled_at: float = 0.0                 # the last time that every task was answered for
     strangers: Mapping[str, str | None] = field(default_factory=dict)  # task id -> agent id
     error: str = ""                            # an ERROR event: Mesos will not have us
+    inverse: Mapping[str, InverseOffer] = field(default_factory=dict)      # by offer id
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +342,19 @@ class Secret:
 
     version: int
     set_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificates that the nodes of a secured cluster are to have; never a key.
+
+    A node gets one of its own at each start, so those of a generation are as old as it at most.
+    """
+
+    generation: int
+    since: float
+    rotate_at: float                    # the next generation follows by itself then
+    shown_at: float | None = None       # when people last asked for the password
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,9 +400,12 @@ class ClusterState:
     switches: Mapping[str, Switch] = field(default_factory=lambda: MappingProxyType({}))
     errands: tuple[Errand, ...] = ()    # the newest last
     secrets: Mapping[str, Secret] = field(default_factory=lambda: MappingProxyType({}))
+    tls: Tls | None = None              # None: not secured
     live_keys: tuple[str, ...] = ()     # settings that we have set in the running cluster
     raised_delays: bool = False         # the time-out for missing nodes is, or may be, raised
     replaced_at: tuple[float, ...] = ()     # automatic replacements of the last hour
+    maintenance: Mapping[str, HostPlan] = field(       # by host
+        default_factory=lambda: MappingProxyType({}))
     deleting: bool = False
     removed: bool = False               # the framework is torn down: nothing is left to do
 
@@ -352,6 +417,7 @@ class ClusterState:
     allocation_held_at: float = 0.0
     errands_sent: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)    # by Elasticsearch: what -> why
+    orphans: Mapping[str, Orphan] = field(default_factory=dict)     # by id
     # Transport addresses of other clusters of the service; a name that is missing is unknown.
     remotes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -407,6 +473,13 @@ class ClusterState:
         # A look from before this start may list the node as it was then.
         return (self.es is not None and self.es.at >= (record.serving_since or 0.0)
                 and self.es.lists(record))
+
+    @property
+    def waiting_canary(self) -> Canary | None:
+        """The first node of the wanted revision, while people have not let the others follow."""
+        canary = self.canary
+        waits = canary is not None and canary.revision == self.revision > self.approved
+        return canary if waits else None
 
     def reservation_labels(self, record: NodeRecord) -> tuple[tuple[str, str], ...]:
         """The labels on all resources of a node."""

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TypeVar
 
-from . import config
+from . import config, maintenance
 from .facts import ClusterState, EsView, NodeRecord, NodeState
 
 T = TypeVar("T")
 ES_VIEW_MAX_AGE_S = 30.0
+JOINS_IN_S = 30.0                   # a node that answers, unless it is lost
 DISK_SHARE = 0.85                   # Elasticsearch's low watermark
 
 
@@ -74,6 +75,17 @@ def view_is_fresh(state: ClusterState, now: float) -> bool:
     return state.es is not None and now - state.es.at <= ES_VIEW_MAX_AGE_S
 
 
+@once
+def counts_masters(state: ClusterState) -> bool:
+    """Whether ``minimum_master_nodes`` is in force, and no voting configuration.
+
+    Up to 6.x, and in the middle of an upgrade from there: as long as one node of 6.x is a member.
+    """
+    members = state.es.nodes.values() if state.es is not None else ()
+    return state.spec.major <= 6 or any(
+        int((node.version or "7").split(".")[0]) <= 6 for node in members)
+
+
 def founding(state: ClusterState, record: NodeRecord) -> bool:
     """Whether a node is one of the first, which all start together.
 
@@ -91,8 +103,16 @@ def unready(state: ClusterState) -> frozenset[str]:
 
 
 def lost(state: ClusterState, record: NodeRecord) -> bool:
-    """Whether a node is no member and another takes its place: nobody waits for it."""
-    return record.moving and not state.is_ready(record)
+    """Whether a node is no member and another takes its place: nobody waits for it.
+
+    One that starts after all, or is about to join, is not lost: its successor waits, or there
+    would be one too many.
+    """
+    starts = (record.state in (NodeState.LAUNCHING, NodeState.STARTING)
+              and not record.config.endswith(config.HELD))
+    joins = record.state is NodeState.RUNNING and (
+        state.es is None or state.es.at < (record.serving_since or 0.0) + JOINS_IN_S)
+    return record.moving and not starts and not joins and not state.is_ready(record)
 
 
 @once
@@ -131,6 +151,15 @@ def retry_backoff(state: ClusterState, record: NodeRecord, now: float) -> Answer
                   f"failed {record.failures} times in a row, next try in {max(wait_s, 0):.0f} s")
 
 
+def host_in_service(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Nothing is started on a host that is about to go, or is being worked on."""
+    plan = maintenance.plan_for(state, record)
+    ok = plan is None or (plan.mode == maintenance.MOVE and now < plan.begins)
+    host = record.seat.host if record.seat is not None else ""
+    return Answer("host_in_service", ok, f"{host} is under maintenance: it starts again when "
+                  "that is over")
+
+
 def cluster_formed(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """The founding nodes must have formed the cluster before it may grow."""
     return Answer("cluster_formed", state.bootstrap.cluster_uuid is not None,
@@ -147,12 +176,12 @@ def es_view_fresh(state: ClusterState, record: NodeRecord, now: float) -> Answer
 
 
 def one_master_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
-    """A new master only when all standing masters are members."""
+    """A new master only when all standing masters are members, and none is about to restart."""
     if not state.is_master(record):
         return Answer("one_master_at_a_time", True)
     waiting = sorted(other.name for other in standing_masters(state)
-                     if other.name != record.name and not state.is_ready(other)
-                     and not lost(state, other))
+                     if other.name != record.name and not lost(state, other)
+                     and (other.recycle or not state.is_ready(other)))
     return Answer("one_master_at_a_time", not waiting,
                   f"waiting for {', '.join(waiting)} to be a member")
 
@@ -164,17 +193,32 @@ def quorum_with(state: ClusterState, record: NodeRecord) -> int:
     """
     standing = standing_masters(state)
     after = quorum(len({other.name for other in standing} | {record.name}))
-    return min(after, sum(state.is_ready(other) for other in standing))
+    return min(after, members(state, standing))
+
+
+def members(state: ClusterState, records: Sequence[NodeRecord]) -> int:
+    """How many of the nodes Elasticsearch lists, whatever Mesos says of their agents."""
+    seen = state.es
+    return sum(seen.lists(record) for record in records) if seen is not None else 0
 
 
 def quorum_raised(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """Up to 6.x: ``minimum_master_nodes`` is raised before a further master starts."""
-    if not state.is_master(record) or state.spec.major > 6:
+    if not state.is_master(record) or not counts_masters(state):
         return Answer("quorum_raised", True)
     needed = quorum_with(state, record)
     found = state.es.minimum_master_nodes if state.es is not None else None
+    if found is not None:
+        found = min(found, _lowered_to(state, found))
     return Answer("quorum_raised", found is not None and found >= needed,
                   f"minimum_master_nodes must be {needed} first, it is {found or 'not set'}")
+
+
+def _lowered_to(state: ClusterState, found: int) -> int:
+    """The least ``minimum_master_nodes`` that was asked for since it was looked at."""
+    seen_at = state.es.settings_at if state.es is not None else 0.0
+    return min((int(key.rpartition(" ")[2]) for key, at in state.asked.at.items()
+                if key.startswith("minimum_master_nodes ") and at >= seen_at), default=found)
 
 
 def masters_before_data(state: ClusterState, record: NodeRecord, now: float) -> Answer:
@@ -212,7 +256,9 @@ def departing_masters(state: ClusterState) -> list[NodeRecord]:
     found = [record for record in state.nodes.values()
              if record.leaving and state.was_master(record)
              and record.state not in (NodeState.PLANNED, NodeState.STOPPED, NodeState.RELEASING)]
-    return sorted(found, key=lambda record: (not record.retire, record.name))[:1]
+    # One that is lost already goes before one that still has a vote.
+    return sorted(found, key=lambda record: (not record.retire, not lost(state, record),
+                                             record.name))[:1]
 
 
 def one_master_leaves_at_a_time(state: ClusterState, record: NodeRecord, now: float) -> Answer:
@@ -228,27 +274,48 @@ def masters_are_ready(state: ClusterState, record: NodeRecord, now: float) -> An
     if not state.was_master(record):
         return Answer("masters_are_ready", True)
     missing = sorted(other.name for other in standing_masters(state)
-                     if other.name != record.name and not state.is_ready(other)
-                     and not lost(state, other))
-    return Answer("masters_are_ready", not missing, f"{', '.join(missing)} is no member")
+                     if other.name != record.name and not lost(state, other)
+                     and (other.recycle or not state.is_ready(other)))
+    return Answer("masters_are_ready", not missing,
+                  f"{', '.join(missing)} is no member, or is about to restart")
 
 
 def quorum_kept(state: ClusterState, record: NodeRecord, now: float) -> Answer:
-    """Up to 6.x: without this master, the others must still reach ``minimum_master_nodes``."""
-    if not state.was_master(record) or state.spec.major > 6:
+    """Another master must be there; up to 6.x, as many as ``minimum_master_nodes`` says.
+
+    What the last master knows of the cluster is on its volume alone: which indices there are.
+    """
+    if not state.was_master(record):
         return Answer("quorum_kept", True)
-    left = sum(other.name != record.name for other in standing_masters(state))
+    left = members(state, [other for other in standing_masters(state)
+                           if other.name != record.name])
+    if not counts_masters(state):
+        return Answer("quorum_kept", left > 0, "it is the only master: allow an extra node")
     needed = (state.es.minimum_master_nodes if state.es else None) or 1
     return Answer("quorum_kept", left >= needed,
                   f"{left} masters would be left, minimum_master_nodes is {needed}")
 
 
 def votes_excluded(state: ClusterState, record: NodeRecord, now: float) -> Answer:
-    """7 and later: a master leaves the voting configuration before it stops."""
-    if not state.was_master(record) or state.spec.major < 7:
+    """7 and later: a master leaves the voting configuration before it stops.
+
+    Another must have a vote: the last one keeps it, whatever is excluded. In the middle of an
+    upgrade an elected master of 7 counts votes already, and a node of 6 that is asked knows no way
+    to take one away.
+    """
+    if not state.was_master(record):
         return Answer("votes_excluded", True)
-    there = state.es is not None and record.name in state.es.voting_exclusions
-    return Answer("votes_excluded", there, "it is still in the voting configuration")
+    if counts_masters(state):
+        elected = state.es.nodes.get(state.es.master or "") if state.es is not None else None
+        votes = elected is not None and int((elected.version or "6").split(".")[0]) > 6
+        return Answer("votes_excluded", not votes, "the elected master counts votes already, and "
+                      "not all members know of that: waiting for the end of the upgrade")
+    without = state.es.voting_exclusions if state.es is not None else ()
+    if not members(state, [other for other in standing_masters(state)
+                           if other.name != record.name and other.name not in without]):
+        return Answer("votes_excluded", False, "no other master has a vote")
+    return Answer("votes_excluded", record.name in without,
+                  "it is still in the voting configuration")
 
 
 def extra_nodes_allowed(state: ClusterState, record: NodeRecord, now: float) -> Answer:
@@ -273,14 +340,16 @@ def successor_ready(state: ClusterState, record: NodeRecord, now: float) -> Answ
     """The node that takes its place comes first, unless no extra node is allowed."""
     if not record.moving or not state.spec.change.max_extra:
         return Answer("successor_ready", True)
-    waiting = sorted(other.name for other in state.nodes.values()
-                     if other.group == record.group and not other.leaving and not other.retire
-                     and not state.is_ready(other))
     group = state.group_of(record)
-    there = sum(other.group == record.group and not other.leaving and not other.retire
-                for other in state.nodes.values())
-    missing = group is not None and there < group.count
-    return Answer("successor_ready", not waiting and not missing,
+    others = [other for other in state.nodes.values() if other.group == record.group
+              and other.name != record.name and not other.retire
+              and (other.moving or not other.leaving)
+              and (not other.draining or (record.draining and other.name > record.name))]
+    # Of several that move, those whose turn has not come yet still make up the wanted number.
+    ready = sum(state.is_ready(other) for other in others)
+    waiting = sorted(other.name for other in others
+                     if not other.moving and not state.is_ready(other))
+    return Answer("successor_ready", group is None or ready >= group.count,
                   f"waiting for {', '.join(waiting) or 'another node'} to take its place")
 
 
@@ -338,9 +407,8 @@ def not_paused(state: ClusterState, record: NodeRecord, now: float) -> Answer:
 
 def canary_approved(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """With the strategy canary, people look at the first node before the others follow."""
-    canary = state.canary
-    holds = (canary is not None and canary.node != record.name
-             and canary.revision == state.revision > state.approved)
+    canary = state.waiting_canary
+    holds = canary is not None and canary.node != record.name
     return Answer("canary_approved", not holds, f"{canary.node if canary else ''} has revision "
                   f"{state.revision}: look at it, then let the change go on")
 
@@ -364,9 +432,30 @@ def one_master_restarts_at_a_time(state: ClusterState, record: NodeRecord, now: 
     """Whatever the strategy, never two masters at once."""
     if not state.is_master(record):
         return Answer("one_master_restarts_at_a_time", True)
-    away = sorted(name for name in (unready(state) | turning(state)) - {record.name}
-                  if state.is_master(state.nodes[name]))
+    # From 7 on a master that drains has no vote any more, so the others cannot spare one.
+    going = {other.name for other in departing_masters(state)
+             if other.retire or (other.draining and not counts_masters(state))}
+    away = sorted(name for name in (unready(state) | turning(state) | going) - {record.name}
+                  if state.was_master(state.nodes[name]))
     return Answer("one_master_restarts_at_a_time", not away, f"waiting for {', '.join(away)}")
+
+
+def quorum_survives(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """Up to 6.x: while a master restarts, the others reach ``minimum_master_nodes``.
+
+    They do not when it has been raised for a further master that finds no place. With fewer than
+    three masters no restart of one is without an interruption.
+    """
+    few = len(standing_masters(state)) < 3
+    if few or not state.is_master(record) or not counts_masters(state):
+        return Answer("quorum_survives", True)
+    left = sum(other.name != record.name and state.is_ready(other)
+               for other in standing_masters(state))
+    # What it is about to be raised to counts already: a look is older than what was sent.
+    found = (state.es.minimum_master_nodes if state.es else None) or 1
+    needed = max(found, wanted_minimum_master_nodes(state, now))
+    return Answer("quorum_survives", left >= needed, f"{left} masters would be left, "
+                  f"minimum_master_nodes is {needed}: raised for a master that is still to start")
 
 
 def shares_no_shard(state: ClusterState, record: NodeRecord, now: float) -> Answer:
@@ -444,7 +533,7 @@ def one_sidecar_at_a_time(state: ClusterState, record: NodeRecord, now: float) -
     return Answer("one_sidecar_at_a_time", not away, f"waiting for {', '.join(away)}")
 
 
-ALWAYS: tuple[Gate, ...] = (connected_to_mesos, tasks_reconciled, retry_backoff)
+ALWAYS: tuple[Gate, ...] = (connected_to_mesos, tasks_reconciled, retry_backoff, host_in_service)
 GROWTH: tuple[Gate, ...] = (cluster_formed, es_view_fresh, extra_nodes_allowed,
                             one_master_at_a_time, quorum_raised, masters_before_data)
 START_GATES = ALWAYS + GROWTH
@@ -456,8 +545,8 @@ STOP_GATES: tuple[Gate, ...] = (
     quorum_kept, votes_excluded)
 RESTART_GATES: tuple[Gate, ...] = (
     connected_to_mesos, not_paused, canary_approved, room_reserved, es_view_fresh, change_budget,
-    one_master_restarts_at_a_time, shares_no_shard, no_switch_in_the_way, cluster_green,
-    no_last_copy, nothing_moves)
+    one_master_restarts_at_a_time, quorum_survives, shares_no_shard, no_switch_in_the_way,
+    cluster_green, no_last_copy, nothing_moves)
 # A node that is no member may be restarted whatever the cluster is like.
 MENDING_GATES = RESTART_GATES[:2]
 # Before another node takes a healthy one's place because the spec wants it.
@@ -488,8 +577,14 @@ def stop_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answ
 
 
 def restart_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Answer]:
-    """What must hold before a node is restarted; one that is no member may always go."""
+    """What must hold before a node is restarted; one that is no member may always go.
+
+    But not to get a size that nothing is reserved for: it would come back as it was, again and
+    again.
+    """
     gates = RESTART_GATES if state.is_ready(record) else MENDING_GATES
+    if gates is MENDING_GATES and record.config == config.wanted(state, record):
+        gates = (*MENDING_GATES, room_reserved)
     if state.is_sidecar(record):
         gates = SIDECAR_RESTART_GATES
     return _ask(gates, state, record, now)
@@ -524,15 +619,21 @@ def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:
     Lowered only when a master has gone, or when the last but one is to go.
     """
     standing = standing_masters(state)
-    ready = sum(state.is_ready(record) for record in standing)
-    wanted = min(quorum(len(standing)), ready) or 1
+    there = members(state, standing)
+    wanted = min(quorum(len(standing)), there) or 1
     found = state.es.minimum_master_nodes if state.es is not None else None
+    if found is None:
+        # What they were started with is in force. Less, because not all are seen as members yet,
+        # would let two halves elect; Elasticsearch refuses more until there are enough.
+        wanted = quorum(len(standing))
     for record in departing_masters(state):
         held = held_by(stop_gates(state, record, now))
         if held is not None and held.name == "quorum_kept":
-            return quorum(len(standing) - 1)
+            # Not below a majority of those that stand, while that is enough to let it go.
+            now_needed = quorum(len(standing))
+            return now_needed if (found or 1) > now_needed else quorum(len(standing) - 1)
         wanted = max(wanted, found or 1)        # it may still run: lowered when it is gone
-    if ready < len(standing):
+    if there < len(standing):
         wanted = max(wanted, found or 1)        # never lowered because a master is away
     for record in state.nodes.values():
         if record.state is NodeState.PLANNED and state.is_master(record) and record not in standing:

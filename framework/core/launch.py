@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import live
-from .facts import ClusterState, NodeRecord
+from .facts import ClusterState, NodeRecord, Seat
 from .gates import quorum, standing_masters
 from .operations import Launch, LaunchPayload
 from .resources import Resource
@@ -55,7 +55,15 @@ def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> Launch
         plugins=() if group.is_sidecar else spec.plugins,
         files=() if group.is_sidecar else spec.files_of(group),
         secrets=() if group.is_sidecar else tuple(sorted(state.secrets)),
-        paused=record.held, sidecar=group if group.is_sidecar else None)
+        paused=record.held, sidecar=group if group.is_sidecar else None,
+        certificate_names=certificate_names(record, seat) if spec.security.enabled else (),
+        certificate_days=spec.security.certificate_days if spec.security.enabled else 0)
+
+
+def certificate_names(record: NodeRecord, seat: Seat) -> tuple[str, ...]:
+    """What a node is reached by: its address, its name, its host; localhost where it is there."""
+    local = ("localhost",) if seat.ip.startswith("127.") or seat.ip == "::1" else ()
+    return tuple(dict.fromkeys((seat.ip, record.name, seat.host, *local)))
 
 
 def heap_mb(group: NodeGroup, record: NodeRecord) -> int:

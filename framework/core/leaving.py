@@ -8,10 +8,12 @@ exclusion is cleared. Sources: Elasticsearch reference, "Cluster-level shard all
 from __future__ import annotations
 
 from . import events as ev
+from . import maintenance
 from .config import misplaced
 from .draft import Draft
 from .facts import ClusterState, NodeRecord, NodeState
 from .gates import (
+    counts_masters,
     departing_masters,
     held_by,
     move_gates,
@@ -20,10 +22,11 @@ from .gates import (
     view_is_fresh,
 )
 from .operations import ClearVotingExclusions, ExcludeNodes, ExcludeVotes
-from .plan import wanted_nodes
+from .plan import number_of, wanted_nodes
 
 S = NodeState
 AGAIN_S = 10.0
+LANDS_IN_S = 3.0                    # an action on Elasticsearch, unless it hangs
 WHY = "scale-in"
 GONE = "gone"                       # how the reason of an automatic replacement begins
 
@@ -63,25 +66,33 @@ def _mark(draft: Draft) -> None:
 
 
 def _stay_if_in_shape(draft: Draft, record: NodeRecord) -> None:
-    """A node stays after all when the spec wants it as it is, or when it is back in time."""
+    """A node stays after all when the spec wants it as it is, or when it is back in time.
+
+    Also one of which nothing is left, or ever was: no update will say that it has ended. It is
+    placed anew if it is still needed, and dropped when its successor is there.
+    """
     in_shape = not record.elsewhere and not misplaced(draft.state, record)
     back = (record.leaving.startswith(GONE) and not record.draining
             and draft.state.is_ready(record))
-    if in_shape or back:
+    if in_shape or back or record.state is S.PLANNED:
         draft.note(ev.StayIntended(draft.now, record.name))
 
 
 def _move(draft: Draft) -> None:
     """Another node for one whose volume cannot be what is wanted, as many as the budget allows."""
     moving = sum(record.moving for record in draft.state.nodes.values())
-    for record in moves(draft.state):
+    away = [(record, maintenance.why(record)) for record in maintenance.evacuees(draft.state)]
+    here = [(record, f"moves: {misplaced(draft.state, record)}") for record in moves(draft.state)]
+    for record, why in (*away, *here):
         if moving >= max(draft.state.spec.change.max_extra, 1):
             return
+        if draft.state.nodes[record.name].leaving:
+            continue                    # its host goes anyway
         if held_by(move_gates(draft.state, record, draft.now)) is not None:
             return
         moving += 1
-        draft.note(ev.LeaveIntended(draft.now, record.name,
-                                    f"moves: {misplaced(draft.state, record)}", moving=True))
+        draft.note(ev.LeaveIntended(draft.now, record.name, why, moving=True,
+                                    elsewhere=why.startswith(maintenance.REASON)))
 
 
 def moves(state: ClusterState) -> list[NodeRecord]:
@@ -90,12 +101,7 @@ def moves(state: ClusterState) -> list[NodeRecord]:
     return sorted((record for record in state.nodes.values()
                    if not record.leaving and not record.retire and misplaced(state, record)),
                   key=lambda record: (state.is_master(record), record.name == elected,
-                                      number(record.name)))
-
-
-def number(name: str) -> int:
-    """The number in a node's name."""
-    return int(name.rpartition("-")[2])
+                                      number_of(record.name)))
 
 
 def _replace_lost(draft: Draft) -> None:
@@ -105,7 +111,8 @@ def _replace_lost(draft: Draft) -> None:
         return
     for record in sorted(draft.state.nodes.values(), key=lambda item: (item.since, item.name)):
         away = record.state in (S.UNREACHABLE, S.DOWN)
-        if not away or record.leaving or record.retire or record.held:
+        if not away or record.leaving or record.retire or record.held or (
+                maintenance.plan_for(draft.state, record) is not None):
             continue
         # One that keeps failing is not gone: its back-off does not count.
         due = max(record.since, record.retry_at) + policy.after_s
@@ -146,7 +153,7 @@ def _keep_exclusions(draft: Draft) -> None:
     there = set(state.es.excluded)
     stale = tuple(sorted(set(state.excluded) - set(ours)))
     if set(ours) <= there and not set(stale) & there:
-        if state.excluded != ours:
+        if state.excluded != ours and _has_landed(state, "exclude "):
             draft.note(ev.ExclusionsSettled(now, ours))
         return
     what = f"exclude {','.join(ours)}"
@@ -156,24 +163,40 @@ def _keep_exclusions(draft: Draft) -> None:
                               ours, stale))
 
 
+def _has_landed(state: ClusterState, what: str) -> bool:
+    """Whether the look is from well after the last action of a kind: it may be on its way."""
+    asked = [at for key, at in state.asked.at.items() if key.startswith(what)]
+    return state.es is not None and (
+        state.es.settings_at > max(asked, default=float("-inf")) + LANDS_IN_S)
+
+
 def _keep_votes(draft: Draft) -> None:
     """7 and later: a master leaves the voting configuration before it stops."""
     state, now = draft.state, draft.now
-    if state.spec.major < 7:
+    if counts_masters(state):
         return
     assert state.es is not None
     there = set(state.es.voting_exclusions)
     missing = tuple(sorted({record.name for record in departing_masters(state)
                             if record.draining} - there))
-    # An exclusion stays until nothing of the node is left, or it stays after all.
     leaving = any(record.leaving for record in state.nodes.values())
-    gone = there & set(state.excluded_votes) - set(leaving_names(state))
-    if missing and not state.asked.lately(f"votes {missing}", now, AGAIN_S):
+    # An exclusion stays until nothing of the node is left, or it stays after all. No longer: there
+    # are ten at most, and the node's name may come back. Nor when the turn of another has come
+    # first: together they may be all that have a vote. Elasticsearch clears all at once, so not
+    # while a master stops without its vote.
+    waiting = {record.name for record in state.nodes.values()
+               if record.draining and not record.retire} - {
+        record.name for record in departing_masters(state)}
+    gone = there & set(state.excluded_votes) - (set(leaving_names(state)) - waiting)
+    stopping = any(record.retire for record in departing_masters(state))
+    if gone and not stopping:
+        if not state.asked.lately("clear votes", now, AGAIN_S):
+            keep = tuple(sorted(there - gone))
+            draft.do(ClearVotingExclusions((ev.AskedFor(now, "clear votes"),), keep))
+    elif missing and not state.asked.lately(f"votes {missing}", now, AGAIN_S):
         mine = tuple(sorted({*state.excluded_votes, *missing}))
         draft.do(ExcludeVotes((ev.VotesExcluded(now, mine),
                                ev.AskedFor(now, f"votes {missing}")), missing))
-    elif gone and not leaving and not state.asked.lately("clear votes", now, AGAIN_S):
-        keep = tuple(sorted(there - gone))
-        draft.do(ClearVotingExclusions((ev.AskedFor(now, "clear votes"),), keep))
-    elif not gone and not leaving and state.excluded_votes:
+    elif (not gone and not leaving and state.excluded_votes
+          and _has_landed(state, "votes ")):
         draft.note(ev.VotesExcluded(now, ()))

@@ -53,7 +53,8 @@ TRANSITIONS: dict[tuple[NodeState, Trigger], NodeState] = {
     (S.STOPPING, T.TASK_ENDED): S.STOPPED,
     (S.STOPPED, T.TASK_ENDED): S.STOPPED,
     (S.RELEASING, T.TASK_ENDED): S.RELEASING,
-    (S.PLACING, T.NEVER_WAS): S.PLANNED,
+    # Also of one that the master alone knew: its agent never heard of it.
+    **{(state, T.NEVER_WAS): S.PLANNED for state in (S.PLACING, S.STARTING, S.UNREACHABLE)},
     **{(state, T.STOP): S.STOPPING for state in ALIVE},
     (S.DOWN, T.STOP): S.STOPPED,
     (S.STOPPED, T.RELEASE): S.RELEASING,

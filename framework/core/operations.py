@@ -53,6 +53,9 @@ class LaunchPayload:
     secrets: tuple[str, ...] = ()       # names of secure settings; values never come here
     paused: bool = False
     sidecar: NodeGroup | None = None    # runs its command instead of Elasticsearch
+    # Of a secured cluster: names and addresses that the node's certificate is for, and its life.
+    certificate_names: tuple[str, ...] = ()
+    certificate_days: int = 0           # 0: not secured
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,28 @@ class Decline(Operation):
 
     offer_ids: tuple[str, ...]
     refuse_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptInverse(Operation):
+    """ACCEPT_INVERSE_OFFERS: nothing of ours runs on those agents."""
+
+    offer_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineInverse(Operation):
+    """DECLINE_INVERSE_OFFERS: not yet; Mesos asks again."""
+
+    offer_ids: tuple[str, ...]
+    refuse_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileOperations(Operation):
+    """RECONCILE_OPERATIONS: (operation id, agent id) of each whose outcome is awaited."""
+
+    awaited: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

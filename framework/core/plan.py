@@ -9,11 +9,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 
-from . import live
-from .config import misplaced, outdated
+from . import live, maintenance, tls
+from .config import misplaced, to_restart
 from .facts import ALIVE, Bootstrap, ClusterState, Identity, NodeRecord, NodeState
 from .gates import (
     Answer,
+    counts_masters,
     held_by,
     move_gates,
     once,
@@ -107,6 +108,11 @@ def node_names(group: NodeGroup) -> list[str]:
     return [f"{group.name}-{index}" for index in range(1, group.count + 1)]
 
 
+def number_of(name: str) -> int:
+    """The number in a node's name."""
+    return int(name.rpartition("-")[2])
+
+
 @once
 def wanted_nodes(state: ClusterState) -> dict[str, NodeGroup]:
     """Every node that the spec wants, by name; none when the cluster is to go.
@@ -125,9 +131,11 @@ def wanted_nodes(state: ClusterState) -> dict[str, NodeGroup]:
 
 def _numbers(group: NodeGroup, records: list[NodeRecord]) -> list[int]:
     """The numbers of a group's wanted nodes, in order."""
-    numbers = {int(record.name.rpartition("-")[2]): record for record in records}
-    kept = sorted(number for number, record in numbers.items()
-                  if not record.retire and not record.moving)[:group.count]
+    numbers = {number_of(record.name): record for record in records}
+    # One that has no place yet is dropped before any that holds data.
+    there = sorted((record.state is S.PLANNED, number) for number, record in numbers.items()
+                   if not record.retire and not record.moving)
+    kept = [number for _, number in there[:group.count]]
     free = (number for number in itertools.count(1) if number not in numbers
             or (numbers[number].retire and not numbers[number].moving))
     return sorted([*kept, *itertools.islice(free, group.count - len(kept))])
@@ -148,8 +156,11 @@ def diff(state: ClusterState, now: float) -> Plan:
     restarts = tuple(_restart_step(state, record, now) for record in restarting(state))
     if restarts:
         phases.append(Phase("restart", restarts))
-    to_move = tuple(_move_step(state, record, now) for record in state.nodes.values()
-                    if not record.leaving and not record.retire and misplaced(state, record))
+    away = {record.name: maintenance.why(record) for record in maintenance.evacuees(state)}
+    to_move = tuple(_move_step(state, record, away.get(name) or misplaced(state, record), now)
+                    for name, record in state.nodes.items()
+                    if not record.leaving and not record.retire
+                    and (name in away or misplaced(state, record)))
     moving = tuple(_leave_step(state, record, now) for record in state.nodes.values()
                    if record.moving)
     if moving or to_move:
@@ -207,7 +218,7 @@ def _settings_steps(state: ClusterState, now: float) -> list[Step]:
                          Status.RUNNING, "raised while nodes restart"))
     tidy += _switch_steps(state)
     tidy += _live_steps(state)
-    if state.spec.major <= 6 and state.bootstrap.cluster_uuid is not None:
+    if counts_masters(state) and state.bootstrap.cluster_uuid is not None:
         wanted = wanted_minimum_master_nodes(state, now)
         found = state.es.minimum_master_nodes if state.es is not None else None
         tidy.append(Step("quorum", f"minimum_master_nodes is {wanted}", None,
@@ -274,10 +285,10 @@ def drain_progress(state: ClusterState, record: NodeRecord) -> Progress | None:
     return Progress(total - shards, max(total, 1), "shards", text)
 
 
-def _move_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
+def _move_step(state: ClusterState, record: NodeRecord, why: str, now: float) -> Step:
     gates = tuple(move_gates(state, record, now))
     holds = held_by(list(gates))
-    return Step(f"remove-{record.name}", f"replace {record.name} ({misplaced(state, record)})",
+    return Step(f"remove-{record.name}", f"replace {record.name} ({why})",
                 record.name, Status.HELD if holds else Status.PENDING,
                 f"held by {holds.name}: {holds.reason}" if holds else "its turn comes", gates)
 
@@ -286,12 +297,15 @@ def restarting(state: ClusterState) -> list[NodeRecord]:
     """Nodes that are being restarted by us, then those that wait for it."""
     turning = [record for record in state.nodes.values() if record.recycle]
     return turning + [record for record in state.nodes.values()
-                      if outdated(state, record) and not record.recycle and not record.leaving
-                      and not misplaced(state, record)]
+                      if not record.recycle and (
+                          (maintenance.is_to_stop(state, record) and record.state in ALIVE)
+                          or to_restart(state, record))]
 
 
 def _restart_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
     title = f"restart {record.name} with revision {state.revision}"
+    if maintenance.is_to_stop(state, record) and record.seat is not None:
+        title = f"stop {record.name} for the maintenance of {record.seat.host}"
     if record.held:
         title = f"stop Elasticsearch on {record.name} for debugging"
     if record.recycle:
@@ -337,8 +351,8 @@ def summary(state: ClusterState, plan: Plan) -> str:
             return f"{verb}, {done} of {total} done: {step.title}" + (
                 f", {step.detail}" if step.detail else "")
     health = state.es.health if state.es is not None else "unknown"
-    if state.canary is not None and state.canary.revision > state.approved:
-        return f"{state.canary.node} waits to be looked at, health is {health}"
+    if state.waiting_canary is not None:
+        return f"{state.waiting_canary.node} waits to be looked at, health is {health}"
     return f"all {len(state.nodes)} nodes are members, health is {health}"
 
 
@@ -348,4 +362,5 @@ def founded(identity: Identity, spec: ClusterSpec) -> ClusterState:
     nodes = [(name, group) for group in spec.groups if not group.is_sidecar
              for name in node_names(group)]
     masters = tuple(name for name, group in nodes if "master" in group.roles)
-    return ClusterState(identity, spec, 1, Bootstrap(masters, tuple(name for name, _ in nodes)))
+    return ClusterState(identity, spec, 1, Bootstrap(masters, tuple(name for name, _ in nodes)),
+                        tls=tls.first(spec.security, identity.created_at))

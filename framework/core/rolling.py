@@ -10,62 +10,92 @@ Source: Elasticsearch reference, "Rolling upgrades", "Full-cluster restart and r
 from __future__ import annotations
 
 from . import events as ev
-from .config import HELD, misplaced, outdated
+from . import maintenance
+from .config import HELD, outdated, to_restart
 from .draft import Draft
 from .facts import ClusterState, NodeRecord, NodeState
-from .gates import held_by, restart_gates, view_is_fresh
+from .gates import (
+    held_by,
+    no_last_copy,
+    one_master_restarts_at_a_time,
+    quorum_survives,
+    restart_gates,
+    shares_no_shard,
+    view_is_fresh,
+)
 from .operations import Flush, RaiseDelays, RestoreDelays, SetAllocation
 
 S = NodeState
 AGAIN_S = 10.0
+LANDS_IN_S = 3.0                    # an action on Elasticsearch, unless it hangs
+LOOK_S = 10.0                       # how old a look may be when several are to be down at once
 FLUSH_S = 5.0                       # a flush that takes longer is not waited for
+# Asked again right before a node is stopped; nobody can go past them.
+NEVER_PAST = (one_master_restarts_at_a_time, quorum_survives, shares_no_shard, no_last_copy)
+LOST_S = 60.0                       # a node that was stopped, and whose volume is not offered
 FAILED_STARTS = 2                   # of a restarted node in a row: the change is to blame
 
 
 def roll(draft: Draft) -> None:
     """The next steps of a rolling restart, if one is wanted or under way."""
-    if draft.state.deleting or draft.state.bootstrap.cluster_uuid is None:
+    if draft.state.deleting:
         return
     _finish(draft)
     _give_up(draft)
     turning = [record for record in draft.state.nodes.values() if record.recycle]
     for record in turning:
         _turn(draft, record)
-    if turning or not view_is_fresh(draft.state, draft.now):
+    if turning or draft.state.bootstrap.cluster_uuid is None:
+        # Perhaps they wait for the very node that a change is to mend: a master, for instance.
+        _choose(draft, mending=True)
         return
-    if draft.state.held_allocation is not None:
+    fresh = view_is_fresh(draft.state, draft.now)
+    if fresh and draft.state.held_allocation is not None:
         _restore(draft)
-    else:
-        _choose(draft)
+        return
+    # Without a look only a node that is no member may go: perhaps it is the one that is missing
+    # for a master to be elected, and then nobody would ever be seen again.
+    _choose(draft)
+    if fresh:
         _restore_delays(draft)
 
 
 def order(state: ClusterState) -> list[NodeRecord]:
-    """Outdated nodes in the order of their restart; those that are to move are not among them."""
+    """Outdated nodes in the order of their restart; those that are to move are not among them.
+
+    Beside them, those that are stopped for the maintenance of their hosts.
+    """
     elected = state.es.master if state.es is not None else None
     return sorted((record for record in state.nodes.values()
-                   if outdated(state, record) and not record.leaving and not record.retire
-                   and (not misplaced(state, record) or record.held
-                        or record.config.endswith(HELD))),
+                   if maintenance.is_to_stop(state, record) or to_restart(state, record)),
                   key=lambda record: (state.is_ready(record), state.is_master(record),
                                       record.name == elected, record.name))
 
 
-def _choose(draft: Draft) -> None:
-    """As many as the budget allows at once; each is looked at beside those chosen before it."""
-    parallel = draft.state.spec.change.strategy == "parallel"
-    if parallel and draft.state.es is not None and draft.state.es.copies is None:
+def _choose(draft: Draft, mending: bool = False) -> None:
+    """As many as the budget allows at once; each is looked at beside those chosen before it.
+
+    ``mending``: only nodes that are no members.
+    """
+    parallel = draft.state.spec.change.strategy == "parallel" and not mending
+    if (parallel and view_is_fresh(draft.state, draft.now) and draft.state.es is not None
+            and draft.state.es.copies is None):
         draft.wake(draft.now + 2)       # not a full look: nobody knows who shares what
         return
     for record in order(draft.state):
-        if record.state not in (S.RUNNING, S.STARTING):
+        if record.state not in (S.RUNNING, S.STARTING) or record.recycle:
             continue
+        if mending and draft.state.is_ready(record):
+            return                      # members come last
+        formed = draft.state.bootstrap.cluster_uuid is not None
+        if not formed and not record.config.endswith(HELD):
+            continue                    # while it forms, only what people had held is waited for
         held = held_by(restart_gates(draft.state, record, draft.now))
         if held is None:
             draft.note(ev.RecycleChosen(draft.now, record.name))
             _turn(draft, draft.state.nodes[record.name])
         elif held.name not in ("shares_no_shard", "one_master_restarts_at_a_time",
-                               "room_reserved", "one_sidecar_at_a_time"):
+                               "quorum_survives", "room_reserved", "one_sidecar_at_a_time"):
             return                      # it holds all the others, too
 
 
@@ -74,15 +104,37 @@ def _turn(draft: Draft, record: NodeRecord) -> None:
     if record.state not in (S.RUNNING, S.STARTING):
         return
     if record.launch != record.recycle:
-        if outdated(draft.state, record):       # what it came back with is not wanted any more
+        # What it came back with is not wanted any more, and another start would change that.
+        if outdated(draft.state, record) and held_by(
+                restart_gates(draft.state, record, draft.now)) is None:
             draft.note(ev.RecycleChosen(draft.now, record.name))
             _turn(draft, draft.state.nodes[record.name])
         return
     state, now = draft.state, draft.now
     as_it_is = not state.is_ready(record) or state.is_sidecar(record)
     seen = view_is_fresh(state, now) and state.es is not None
-    if as_it_is or (seen and _prepared(draft, record)):
+    if as_it_is or seen and _still_safe(draft, record) and _prepared(draft, record):
         draft.note(ev.RecycleIntended(now, record.name))
+
+
+def _still_safe(draft: Draft, record: NodeRecord) -> bool:
+    """To prepare takes seconds, and meanwhile another node may have gone.
+
+    Then this one is not chosen any more, so that allocation is restored and copies can be built.
+    """
+    state, now = draft.state, draft.now
+    assert state.es is not None
+    others = any(other.recycle for other in state.nodes.values() if other is not record)
+    if state.es.copies is None and (others or state.es.health != "green"):
+        draft.wake(now + 2)             # not a full look: nobody knows
+        return False
+    if others and now - state.es.at > LOOK_S:
+        draft.wake(now + 2)             # there may be new indices since then
+        return False
+    held = held_by([gate(state, record, now) for gate in NEVER_PAST])
+    if held is not None:
+        draft.note(ev.RecycleDone(now, record.name))
+    return held is None
 
 
 def _prepared(draft: Draft, record: NodeRecord) -> bool:
@@ -138,7 +190,19 @@ def _flushed(draft: Draft, record: NodeRecord) -> bool:
 
 def _finish(draft: Draft) -> None:
     for record in list(draft.state.nodes.values()):
-        if not record.recycle or record.launch <= record.recycle:
+        if not record.recycle:
+            continue
+        if maintenance.is_parked(draft.state, record):
+            draft.note(ev.RecycleDone(draft.now, record.name))
+            continue
+        # Its agent has gone meanwhile: allocation must not be held for as long as that takes.
+        if record.state in (S.UNREACHABLE, S.DOWN):
+            given_up_at = max(record.since, record.retry_at) + LOST_S
+            if given_up_at <= draft.now:
+                draft.note(ev.RecycleDone(draft.now, record.name))
+                continue
+            draft.wake(given_up_at)
+        if record.launch <= record.recycle:
             continue
         debugging = record.held and record.config.endswith(HELD) and record.state is S.STARTING
         if draft.state.is_ready(record) or debugging:
@@ -167,8 +231,9 @@ def _restore(draft: Draft) -> None:
     """Back to what was there before, whoever had set it."""
     state, now = draft.state, draft.now
     assert state.es is not None and state.held_allocation is not None
-    if state.es.at <= state.asked.at.get("allocation primaries", 0.0):
-        return                          # a look from before it was held
+    if state.es.settings_at <= state.asked.at.get("allocation primaries", 0.0) + LANDS_IN_S:
+        draft.wake(now + LANDS_IN_S)
+        return                          # a look from before it was held, or it is on its way
     if state.es.allocation_settings == state.held_allocation:
         draft.note(ev.AllocationRestored(now))
     elif not state.asked.lately("allocation restored", now, AGAIN_S):
@@ -178,15 +243,15 @@ def _restore(draft: Draft) -> None:
 
 def goes_on(state: ClusterState) -> bool:
     """Whether further nodes will be restarted without anybody being asked."""
-    waits = state.canary is not None and state.canary.revision > state.approved
-    return not state.paused and not waits and any(
+    return not state.paused and state.waiting_canary is None and any(
         state.is_ready(record) and not state.is_sidecar(record) for record in order(state))
 
 
 def _restore_delays(draft: Draft) -> None:
     """At the end, on a pause and while a canary waits, but not between two nodes."""
     state, now = draft.state, draft.now
-    turning = any(record.recycle for record in state.nodes.values())
+    turning = any(record.recycle or maintenance.is_parked(state, record)
+                  for record in state.nodes.values())
     if not state.raised_delays or turning or goes_on(state) or state.es is None:
         return
     if state.es.copies is None:

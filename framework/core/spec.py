@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from .alerts.policy import AlertPolicy
 from .constraints import from_lists, parse
 from .errors import EsaasError, Fault
 
@@ -63,6 +64,11 @@ RESERVED_SETTINGS = (
     r"discovery\.(?!initial_state_timeout|zen\.(fd\.|publish_timeout|commit_timeout)).*",
     r"gateway\.(expected|recover_after).*")
 _RESERVED = re.compile(rf"(?:{'|'.join(RESERVED_SETTINGS)})(?:\.\d+)?")   # key.0: of a list
+# Set by the executor, too, on a secured cluster; a contract test compares the two.
+SECURED_SETTINGS = r"xpack\.(security|ssl)\..*"
+SECURED_FILES = ("ca.crt", "node.crt", "node.key", "users", "users_roles")
+# From these on security is part of the free licence.
+FIRST_SECURED = {6: (6, 8), 7: (7, 1)}
 
 
 class _Model(BaseModel):
@@ -134,6 +140,26 @@ class Replacement(_Model):
     per_hour: int = Field(1, ge=1, le=100, description="at most so many in an hour")
 
 
+class Balance(_Model):
+    """What is done about nodes that bear more than their share."""
+
+    mode: Literal["advise", "act"] = Field(
+        "advise", description="advise: proposals are shown, people apply them; act: the service "
+        "applies them by itself")
+    dimension: Literal["store_mb", "shards", "indexing_per_s", "searches_per_s",
+                       "time_ms_per_s"] = "store_mb"
+    min_gain_percent: int = Field(20, ge=5, le=90, description="of the standard deviation; less "
+                                  "is left alone")
+    max_moves_per_hour: int = Field(4, ge=1, le=100)
+    hours: str = Field("0-24", pattern=r"^([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-4])$",
+                       description="UTC, such as 22-6", examples=["22-6"])
+
+    def at_hour(self, hour: int) -> bool:
+        """Whether an hour of the day is among ``hours``."""
+        first, last = map(int, self.hours.split("-"))
+        return first <= hour < last if first < last else hour >= first or hour < last
+
+
 Url = Annotated[str, Field(pattern=r"^(https?|file)://\S+$", max_length=2000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -194,6 +220,14 @@ class Remote(_Model):
         if (self.cluster is None) is (not self.seeds):
             raise ValueError("either cluster, or seeds as host:port of its transport")
         return self
+
+
+class Security(_Model):
+    """Whether nodes speak TLS only, to each other and to clients, and ask for a password."""
+
+    enabled: bool = Field(False, description="for the life of the cluster")
+    certificate_days: int = Field(365, ge=7, le=825, description="how long a node's certificate "
+                                  "is valid; it is renewed after two thirds of it")
 
 
 class Uri(_Model):
@@ -330,12 +364,25 @@ class ClusterSpec(_Model):
     remotes: tuple[Remote, ...] = ()
     change: Change = Change()
     replacement: Replacement = Replacement()
+    security: Security = Security()
+    balance: Balance = Balance()
+    virtual_port: int | None = Field(None, ge=1024, le=65535, description="the port that HAProxy "
+                                     "answers on for all nodes; nothing: a free one")
+    virtual_roles: tuple[Role, ...] = Field((), description="roles with a virtual port of their "
+                                            "own")
     description: str = Field("", max_length=500)
+    alerts: AlertPolicy = Field(AlertPolicy(), description="limits of alerts, by rule; what is "
+                                "not set is as the service has it")
 
     @property
     def major(self) -> int:
         """The major version, which decides the dialect."""
         return int(self.version.split(".")[0])
+
+    @property
+    def scheme(self) -> str:
+        """Of the URLs of its nodes."""
+        return "https" if self.security.enabled else "http"
 
     @property
     def masters(self) -> int:
@@ -382,6 +429,13 @@ class ClusterSpec(_Model):
     def _jvm_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return checked_jvm_options(value)
 
+    @field_validator("virtual_roles")
+    @classmethod
+    def _roles_once(cls, value: tuple[Role, ...]) -> tuple[Role, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a role is named twice")
+        return value
+
     @field_validator("plugins", "remotes")
     @classmethod
     def _named_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -420,6 +474,33 @@ class ClusterSpec(_Model):
         if clash:
             raise ValueError(f"group names that node names would confuse: {', '.join(clash)}")
         return value
+
+    @model_validator(mode="after")
+    def _can_be_secured(self) -> ClusterSpec:
+        if not self.security.enabled:
+            return self
+        wrong = []
+        first = FIRST_SECURED.get(self.major, (self.major, 0))
+        if tuple(map(int, self.version.split(".")[:2])) < first:
+            wrong.append(f"security: Elasticsearch {self.version} has it for a licence only; "
+                         f"{first[0]}.{first[1]}.0 and later have it for free")
+        if self.remotes:
+            wrong.append("security: a secured cluster cannot search others (remotes): nodes "
+                         "trust the certificate authority of their own cluster only")
+        owners: tuple[ClusterSpec | NodeGroup, ...] = (self, *self.groups)
+        taken = sorted({key for owner in owners for key in owner.settings
+                        if re.fullmatch(SECURED_SETTINGS, key)})
+        if taken:
+            wrong.append("settings: set by the service itself on a secured cluster: "
+                         + ", ".join(taken))
+        own = sorted({file.path for owner in owners for file in owner.files
+                      if file.path.partition("/")[0] in SECURED_FILES})
+        if own:
+            wrong.append("files: written by the service itself on a secured cluster: "
+                         + ", ".join(own))
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> ClusterSpec:

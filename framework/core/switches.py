@@ -87,8 +87,11 @@ def tend(draft: Draft) -> None:
 def _settle(draft: Draft, name: str, switch: Switch, found: Layered) -> None:
     now, what = draft.now, f"switch {name} {switch.set_at} {switch.restoring}"
     if switch.restoring:
-        assert switch.before is not None
-        if found == switch.before:
+        assert switch.before is not None and draft.state.es is not None
+        # Only what was asked back has come back: to set it may still be on its way.
+        asked_at = draft.state.asked.at.get(what)
+        if found == switch.before and asked_at is not None and (
+                draft.state.es.settings_at > asked_at):
             draft.note(ev.SwitchRestored(now, name))
         elif not draft.state.asked.lately(what, now, AGAIN_S):
             draft.do(SetSwitch((ev.AskedFor(now, what),), name, KEYS[name], None, switch.before))

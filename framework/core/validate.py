@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 
 from .errors import Fault
 from .facts import EsView
+from .gates import DISK_SHARE
 from .spec import ClusterSpec
 
 Breach = tuple[str, str]
 Rule = Callable[[ClusterSpec, ClusterSpec, EsView | None], Iterator[Breach]]
 
-DISK_SHARE = 0.85                   # Elasticsearch's low watermark
 
 
 def identity_is_fixed(old: ClusterSpec, new: ClusterSpec, seen: EsView | None) -> Iterator[Breach]:
@@ -24,6 +24,14 @@ def identity_is_fixed(old: ClusterSpec, new: ClusterSpec, seen: EsView | None) -
     for field in ("name", "tenant"):
         if getattr(old, field) != getattr(new, field):
             yield field, f"{getattr(old, field)} cannot become {getattr(new, field)}"
+
+
+def security_is_for_life(old: ClusterSpec, new: ClusterSpec,
+                         seen: EsView | None) -> Iterator[Breach]:
+    """Nodes with TLS and nodes without never form one cluster: there is no way to roll."""
+    if old.security.enabled is not new.security.enabled:
+        yield ("security.enabled", "security is switched on or off for the life of a cluster: "
+               "make a new one, and bring the data over by a snapshot")
 
 
 def shrinks(old: ClusterSpec, new: ClusterSpec) -> bool:
@@ -160,15 +168,16 @@ def no_downgrade(old: ClusterSpec, new: ClusterSpec, seen: EsView | None) -> Ite
 
     Back from an upgrade whose first node has never come up is no downgrade: nothing was written.
     """
-    before, after = _number(old.version), _number(new.version)
+    before, after = version_number(old.version), version_number(new.version)
     versions = [node.version for node in seen.nodes.values()] if seen is not None else []
     untouched = bool(versions) and all(
-        version is not None and _number(version) <= after for version in versions)
+        version is not None and version_number(version) <= after for version in versions)
     if after < before and not untouched:
         yield "version", f"{old.version} cannot go back to {new.version}"
 
 
-def _number(version: str) -> tuple[int, ...]:
+def version_number(version: str) -> tuple[int, ...]:
+    """A version to compare with others; without what follows a dash."""
     return tuple(map(int, version.split("-")[0].split(".")))
 
 
@@ -184,16 +193,16 @@ def upgrade_is_supported(old: ClusterSpec, new: ClusterSpec,
 
 
 RULES: tuple[Rule, ...] = (
-    identity_is_fixed, shrink_sees_the_data, shrink_leaves_room_for_copies,
+    identity_is_fixed, security_is_for_life, shrink_sees_the_data, shrink_leaves_room_for_copies,
     shrink_leaves_room_on_disk, quorum_stays, groups_are_emptied_first, groups_keep_their_roles,
     volumes_never_shrink, moves_can_end, settings_are_known, plugins_follow_the_version,
     no_downgrade, upgrade_is_supported)
 
 
 # What no request may override: there would be no way on from there.
-NEVER_OVERRIDDEN = frozenset({"identity_is_fixed", "groups_are_emptied_first",
-                              "groups_keep_their_roles", "volumes_never_shrink",
-                              "no_downgrade", "not_deleting", "host_limit"})
+NEVER_OVERRIDDEN = frozenset({"identity_is_fixed", "security_is_for_life",
+                              "groups_are_emptied_first", "groups_keep_their_roles",
+                              "volumes_never_shrink", "no_downgrade", "not_deleting", "host_limit"})
 
 
 def validate(old: ClusterSpec, new: ClusterSpec, seen: EsView | None = None) -> list[Fault]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 from typing import Any, get_type_hints
 
 from esaas.framework.core import events as ev
-from esaas.framework.core.facts import EsNode, EsView, NodeRecord, NodeResources, Seat
+from esaas.framework.core.facts import (
+    EsNode,
+    EsView,
+    HostPlan,
+    NodeRecord,
+    NodeResources,
+    Orphan,
+    Seat,
+)
 from hypothesis import strategies as st
 
 from .builders import group, spec
@@ -34,7 +42,8 @@ SPECS = st.sampled_from([spec(), spec(group(), group("data", 1, settings={"a.b":
                          spec(version="8.19.0", jvm_options=["-Da=b"])])
 RECORDS = made(NodeRecord, seat=st.none() | SEATS)
 FACTS = made(ev.NodeFacts)
-_FIELDS: dict[str, Any] = {"seat": SEATS, "spec": SPECS, "view": VIEWS}
+_FIELDS: dict[str, Any] = {"seat": SEATS, "spec": SPECS, "view": VIEWS,
+                          "plan": made(HostPlan)}
 
 
 def events_of(kind: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
@@ -43,4 +52,6 @@ def events_of(kind: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
              if name in kind.__dataclass_fields__}
     if kind is ev.TaskUpdated:
         known["node"] = st.none() | FACTS
+    if kind is ev.OrphanSeen:
+        known["orphan"] = made(Orphan)
     return made(kind, **known)

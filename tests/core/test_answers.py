@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from esaas.framework.core import events as ev
 from esaas.framework.core import operations as op
+from esaas.framework.core.apply import apply
 from esaas.framework.core.checks import check_operations
 from esaas.framework.core.decide import Decision, decide
 from esaas.framework.core.facts import ClusterState, NodeState
@@ -271,13 +273,28 @@ def test_an_orphaned_volume_is_kept_until_the_cluster_goes(name: str) -> None:
     assert steps(answered(gone, offered)) == ["Destroy", "Unreserve"]
 
 
-def test_an_orphaned_reservation_is_released_at_any_time() -> None:
+def test_an_orphaned_reservation_is_released_after_a_grace() -> None:
     stray = formed().with_node(record("node-9", incarnation=7))
-    decision = answered(formed(), seat_offer(stray, "node-9", volume=False))
-    assert steps(decision) == ["Unreserve"]
+    offered = seat_offer(stray, "node-9", volume=False)
+    before = answered(formed(), offered)
+    assert steps(before) == [] and "for a while" in before.answers[0].reason
+    assert before.state.orphans["node-9.7"].host == "host-9" and before.wake_at <= NOW + 60
+    decision = answered(before.state, offered, now=NOW + 60)
+    assert steps(decision) == ["Unreserve"] and decision.state.orphans == {}
     unreserve = accepts(decision)[0].steps[0]
     assert isinstance(unreserve, op.Unreserve)
     assert all(item.labels["esaas.incarnation"] == "7" for item in unreserve.resources)
+
+
+def test_an_orphaned_volume_is_destroyed_when_people_release_it() -> None:
+    stray = formed().with_node(record("node-9", incarnation=7))
+    offered = seat_offer(stray, "node-9")
+    kept = answered(formed(), offered).state
+    assert kept.orphans["node-9.7"].volume
+    released = apply(kept, ev.OrphanReleased(NOW, "node-9.7"))
+    assert apply(kept, ev.OrphanReleased(NOW, "node-9.8")) == kept
+    decision = answered(released, offered)
+    assert steps(decision) == ["Destroy", "Unreserve"] and decision.state.orphans == {}
 
 
 # ----------------------------------------------------------------------- leaving

@@ -73,7 +73,7 @@ PATHS = [list(NO_WORD), [*NO_WORD, "TASK_RUNNING"], [*NO_WORD, "TASK_RUNNING", "
          [*NO_WORD, "SERVING", "TASK_UNREACHABLE", "TASK_RUNNING"],
          ["TASK_STARTING", "TASK_UNREACHABLE", "TASK_RUNNING"]]
 ENDS = ["TASK_FAILED", "TASK_KILLED", "TASK_FINISHED", "TASK_LOST", "TASK_GONE",
-        "TASK_GONE_BY_OPERATOR", "TASK_DROPPED", "TASK_ERROR"]
+        "TASK_DROPPED", "TASK_ERROR"]
 
 
 def as_update(state: ClusterState, status: str, at: float) -> ev.TaskUpdated:

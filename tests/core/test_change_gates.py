@@ -70,6 +70,16 @@ def full(**view: Any) -> ClusterState:
     return changed(found, "node-3", draining=True)
 
 
+def as_only_master(found: ClusterState) -> ClusterState:
+    """node-3 is the only master, and drained."""
+    group = found.spec.groups[0]
+    spec = found.spec.model_copy(update={"groups": (
+        group, group.model_copy(update={"name": "data", "roles": ("data",)}))})
+    for name in ("node-1", "node-2"):
+        found = changed(found, name, group="data")
+    return replace(found, spec=spec)
+
+
 def test_an_empty_excluded_node_may_leave() -> None:
     assert held_by(stop_gates(state(), state().nodes["node-3"], NOW)) is None
     assert held_by(stop_gates(state("7.17.29"), state().nodes["node-3"], NOW)) is None
@@ -95,7 +105,9 @@ LEAVING: list[tuple[str, ClusterState]] = [
     ("drain_can_end", full(nodes={name: EsNode(
         f"es-{name}", name, disk_total_mb=1000.0, disk_used_percent=84.0) for name in NAMES})),
     ("copies_rebuilt", changed(state(health="yellow"), "node-3", state=NodeState.UNREACHABLE)),
+    ("masters_are_ready", changed(state(), "node-2", recycle=1)),
     ("quorum_kept", state(minimum_master_nodes=3)),
+    ("quorum_kept", as_only_master(state("7.17.29"))),
     ("votes_excluded", state("7.17.29", voting_exclusions=())),
     ("one_master_leaves_at_a_time", changed(state(), "node-2", leaving="scale-in")),
 ]
@@ -149,6 +161,9 @@ RESTARTING: list[tuple[str, ClusterState]] = [
     ("change_budget", changed(state(), "node-2", state=NodeState.DOWN)),
     ("change_budget", changed(state(), "node-2", recycle=1)),
     ("one_master_restarts_at_a_time", parallel(changed(state(), "node-2", recycle=1))),
+    ("one_master_restarts_at_a_time", parallel(changed(state(), "node-3", retire=True))),
+    ("one_master_restarts_at_a_time", changed(state("7.17.29"), "node-3", draining=True)),
+    ("quorum_survives", state(minimum_master_nodes=3)),
     ("shares_no_shard", parallel(changed(as_data(state(copies=COPIES), masters="node-3"),
                                          "node-2", recycle=1))),
     ("shares_no_shard", parallel(changed(as_data(state(), masters="node-3"), "node-2",

@@ -11,7 +11,7 @@ from esaas.framework.core import invariants
 from esaas.framework.core import operations as op
 from esaas.framework.core.apply import apply
 from esaas.framework.core.checks import check_operations
-from esaas.framework.core.decide import decide
+from esaas.framework.core.decide import ABSENT_S, decide
 from esaas.framework.core.facts import Asked, ClusterState, Link, NodeState
 from esaas.framework.core.plan import founded
 from esaas.framework.core.spec import ClusterSpec
@@ -32,6 +32,7 @@ from .builders import (
     record,
     spec,
     view,
+    with_nodes,
 )
 
 S = NodeState
@@ -328,3 +329,55 @@ def test_the_framework_goes_last_after_a_sweep() -> None:
     second = decide(first.state, [], NOW + 4)
     assert any(isinstance(item, op.Teardown) for item in second.operations)
     assert second.state.removed and second.sentence == "deleted"
+
+
+# -------------------------------------------------------------- what is long unheard of
+
+def test_mesos_is_asked_of_operations_that_nobody_tells_of() -> None:
+    """An agent that is away for long: what was there, and what became of a release?"""
+    leaving = replace(record("node-1", S.RELEASING, retire=True), since=NOW - ABSENT_S,
+                      operations=("uid1.node-1.1.destroy",))
+    down = replace(record("node-2", S.DOWN), since=NOW - ABSENT_S)
+    state = connected(with_nodes(formed(), leaving, down, record("node-3")))
+    asked = decide(state, [], NOW)
+    operations = [item for item in asked.operations if isinstance(item, op.ReconcileOperations)]
+    assert [item.awaited for item in operations] == [(("uid1.node-1.1.destroy", "agent-1"),)]
+    tasks = {task for item in asked.operations if isinstance(item, op.Reconcile)
+             for task, _ in item.tasks}
+    assert {"demo.node-1.1.1", "demo.node-2.1.1"} <= tasks
+    again = decide(asked.state, [], NOW + 1)
+    assert not any(isinstance(item, op.ReconcileOperations) for item in again.operations)
+
+
+def test_what_is_absent_for_a_moment_is_not_asked_for() -> None:
+    state = connected(with_nodes(formed(), replace(record("node-2", S.DOWN), since=NOW - 1)))
+    assert not any(isinstance(item, op.ReconcileOperations)
+                   for item in decide(state, [], NOW).operations)
+
+
+# ------------------------------------------------------------------- a clock that was set
+
+@given(by_s=st.floats(-1e6, 1e6))
+def test_after_a_clock_was_set_no_look_of_before_is_trusted(by_s: float) -> None:
+    state = connected(with_nodes(formed(), replace(
+        record("node-2", S.DOWN), retry_at=NOW + 5e6, failures=9)))
+    state = apply(state, ev.AskedFor(NOW, "flush node-1 1"))
+    jumped = apply(state, ev.ClockJumped(NOW + by_s, by_s))
+    assert jumped.es is None and jumped.asked.at == {}
+    assert jumped.nodes["node-2"].retry_at <= NOW + by_s + 300, "a back-off ends all the same"
+    assert not any(isinstance(item, (op.Kill, op.Accept))
+                   for item in decide(jumped, [], NOW + by_s).operations)
+
+
+@pytest.mark.parametrize(("look_after_s", "kept"), [(-1.0, True), (2.0, True), (4.0, False)])
+def test_a_live_setting_is_forgotten_only_by_a_look_from_after_it_landed(
+        look_after_s: float, kept: bool) -> None:
+    """Taken back before it was seen: forgotten then, nobody would ever take it out."""
+    key = "indices.recovery.max_bytes_per_sec"
+    asked_at = NOW - 10
+    state = replace(formed(3), live_keys=(key,), asked=Asked({"live settings x": asked_at}))
+    assert state.es is not None
+    state = replace(state, es=replace(state.es, at=asked_at + look_after_s))
+    decision = decide(state, [], NOW)
+    assert decision.state.live_keys == ((key,) if kept else ())
+    assert not kept or decision.wake_at <= NOW + 5

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from esaas.framework.core import gates
-from esaas.framework.core.facts import Bootstrap, ClusterState, NodeState
+from esaas.framework.core.facts import Bootstrap, ClusterState, HostPlan, NodeState
 from esaas.framework.core.gates import Gate, held_by, quorum_with, start_gates
 
 from .builders import NOW, connected, formed, group, new_cluster, record, spec, view, with_nodes
@@ -21,6 +21,12 @@ def grown(ready: int, *more: str, **changes: object) -> ClusterState:
     for name in more:
         state = state.with_node(record(name, S.PLANNED))
     return state
+
+
+def leaving_host(mode: str, begins: float = NOW) -> ClusterState:
+    """The host of node-1 is to go."""
+    return replace(formed(), maintenance={
+        "host-1": HostPlan(NOW - 9, begins, None, "people", mode)})
 
 
 def unformed() -> ClusterState:
@@ -45,6 +51,11 @@ CASES: list[tuple[Gate, ClusterState, str, str]] = [
      "failed 3 times in a row, next try in 8 s"),
     (gates.retry_backoff, with_nodes(formed(), record("node-1", S.DOWN, failures=3,
                                                       retry_at=NOW)), "node-1", ""),
+    (gates.host_in_service, formed(), "node-1", ""),
+    (gates.host_in_service, leaving_host("stop"), "node-1", "host-1 is under maintenance"),
+    (gates.host_in_service, leaving_host("move"), "node-1", "host-1 is under maintenance"),
+    (gates.host_in_service, leaving_host("move", begins=NOW + 1), "node-1", ""),
+    (gates.host_in_service, leaving_host("stop"), "node-2", ""),
     (gates.cluster_formed, formed(), "node-1", ""),
     (gates.cluster_formed, unformed(), "node-4", "have not formed a cluster"),
     (gates.es_view_fresh, formed(), "node-1", ""),

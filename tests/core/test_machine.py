@@ -48,7 +48,8 @@ def test_nobody_comes_back_from_the_way_out() -> None:
 
 
 def test_a_node_forgets_its_seat_only_when_nothing_of_it_came_about() -> None:
-    assert ways_to(S.PLANNED) == {(S.PLACING, T.NEVER_WAS)}
+    assert ways_to(S.PLANNED) == {(state, T.NEVER_WAS) for state in (
+        S.PLACING, S.STARTING, S.UNREACHABLE)}
 
 
 def test_what_mesos_says_of_a_task_never_raises_while_a_process_may_exist() -> None:

@@ -62,7 +62,7 @@ def test_an_agent_that_fits_passes_every_stage_in_order() -> None:
     outcome = evaluate(demand(), pool(free=scalars(1.1, 1088, 2000, (1, 2))))
     assert outcome.ok and outcome.why() == ""
     assert [part.stage for part in outcome.parts] == [
-        "max_per_host", "elsewhere", "constraints", "cpus", "mem", "disk", "ports"]
+        "max_per_host", "in_service", "elsewhere", "constraints", "cpus", "mem", "disk", "ports"]
     assert len(outcome.parts) == len(STAGES)
 
 

@@ -82,9 +82,9 @@ def test_a_heap_too_small_too_large_or_beyond_the_memory_is_refused() -> None:
 
 
 SOME_SETTINGS = [
-    *dialect.RESERVED, *(f"{key}.0" for key in dialect.RESERVED),
-    *(prefix + "x" for prefix in dialect.RESERVED_PREFIXES),
-    *(prefix + "x" for prefix in dialect.FREE_PREFIXES), *dialect.FREE_PREFIXES,
+    *sorted(dialect.RESERVED), *(f"{key}.0" for key in sorted(dialect.RESERVED)),
+    *(prefix + "x" for prefix in sorted(dialect.RESERVED_PREFIXES)),
+    *(prefix + "x" for prefix in sorted(dialect.FREE_PREFIXES)), *sorted(dialect.FREE_PREFIXES),
     "transport.port", "transport.tcp.port", "transport.host", "transport.profiles.a.port",
     "discovery.seed_hosts", "discovery.seed_hosts.0", "discovery.zen.ping.unicast.hosts",
     "discovery.zen.fdx", "cluster.names", "node.attr.rack", "node.processors", "indices.x",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from esaas.framework.core.facts import EsNode, EsView
 from esaas.framework.core.spec import ClusterSpec
-from esaas.framework.core.validate import RULES, validate
+from esaas.framework.core.validate import NEVER_OVERRIDDEN, RULES, validate
 
 from .builders import group, spec, view
 
@@ -119,9 +119,26 @@ def test_back_from_an_upgrade_that_no_node_has_run_is_no_downgrade() -> None:
         changed(version="7.17.29"), changed(version="6.8.23"), None)] == ["no_downgrade"]
 
 
+SECURED = {"security": {"enabled": True}}
+
+
+@pytest.mark.parametrize(("old", "new"), [(OLD, changed(**SECURED)), (changed(**SECURED), OLD)])
+def test_security_is_neither_switched_on_nor_off(old: ClusterSpec, new: ClusterSpec) -> None:
+    found = validate(old, new, seen())
+    assert [(fault.path, fault.rule) for fault in found] == [
+        ("security.enabled", "security_is_for_life")]
+    assert "security_is_for_life" in NEVER_OVERRIDDEN
+
+
+def test_the_life_of_certificates_may_change() -> None:
+    shorter = changed(security={"enabled": True, "certificate_days": 30})
+    assert validate(changed(**SECURED), shorter, seen()) == []
+
+
 def test_every_rule_is_seen_to_refuse_by_a_test_above() -> None:
     assert {rule.__name__ for rule in RULES} == {
-        "identity_is_fixed", "shrink_sees_the_data", "shrink_leaves_room_for_copies",
+        "identity_is_fixed", "security_is_for_life", "shrink_sees_the_data",
+        "shrink_leaves_room_for_copies",
         "shrink_leaves_room_on_disk", "quorum_stays", "groups_are_emptied_first",
         "groups_keep_their_roles", "volumes_never_shrink", "moves_can_end",
         "settings_are_known", "plugins_follow_the_version", "no_downgrade",

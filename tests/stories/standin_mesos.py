@@ -42,6 +42,8 @@ class StandInAgent:
     attributes: dict[str, str]
     idle: list[Resource]
     alive: bool = True
+    window: float | None = None         # a maintenance is scheduled, and begins then
+    gone: bool = False                  # declared so by the operator
 
 
 @dataclass
@@ -59,6 +61,7 @@ class StandInMesos:
     launches: list[str] = field(default_factory=list)
     volumes_made: list[str] = field(default_factory=list)
     volumes_destroyed: list[str] = field(default_factory=list)
+    inverse_answers: list[str] = field(default_factory=list)
     persistent_mmn: int | None = None
     shards: dict[str, int] = field(default_factory=dict)
     allocation: tuple[str | None, str | None] = (None, None)
@@ -106,6 +109,10 @@ class StandInMesos:
             self.suppressed = True
         elif isinstance(operation, op.Kill):
             self.end(operation.task_id, "TASK_KILLED", now)
+        elif isinstance(operation, op.AcceptInverse):
+            self.inverse_answers += ["yes"] * len(operation.offer_ids)
+        elif isinstance(operation, op.DeclineInverse):
+            self.inverse_answers += ["no"] * len(operation.offer_ids)
         elif isinstance(operation, op.Reconcile):
             self._reconcile(operation, now)
         elif isinstance(operation, op.SendSeeds):
@@ -236,7 +243,8 @@ class StandInMesos:
             if task_id in self.tasks:
                 self.tell(task_id, self.tasks[task_id].state, now)
             else:
-                status = self.ended.get(task_id, "TASK_GONE")
+                gone = agent_id in self.agents and self.agents[agent_id].gone
+                status = "TASK_GONE_BY_OPERATOR" if gone else self.ended.get(task_id, "TASK_GONE")
                 self.outbox.append(ev.TaskUpdated(now, task_id, status, agent_id))
 
     # ------------------------------------------------------------- what happens
@@ -263,7 +271,7 @@ class StandInMesos:
             resources, agent.idle = agent.idle, []
             self.offered[offer_id] = agent.id, list(resources)
             found.append(Offer(offer_id, agent.id, agent.host, "127.0.0.1", agent.attributes,
-                               tuple(resources)))
+                               tuple(resources), agent.window))
         return found
 
     def tell(self, task_id: str, status: str, now: float) -> None:

@@ -8,7 +8,7 @@ from esaas.framework.core import events as ev
 from esaas.framework.core.facts import NodeState
 from esaas.framework.core.plan import Status, diff
 
-from .world import ARROWS, Crash, World, spec
+from .world import ARROWS, World, spec
 
 
 @pytest.fixture
@@ -175,16 +175,7 @@ def test_a_crash_anywhere_in_a_change_leaves_nothing_behind(
         tmp_path: Path, arrow: str, nth: int) -> None:
     world = World(tmp_path, spec(4))
     world.run(lambda: settled(world))
-    passes = 0
-
-    def crash(name: str) -> None:
-        nonlocal passes
-        if name == arrow:
-            passes += 1
-            if passes == nth:
-                raise Crash
-
-    world.arrow = crash
+    world.crash_at(arrow, nth)
     want(world, 2, count=3, settings={"a.b": 1})
     world.run(lambda: settled(world), ticks=600)
     assert sorted(world.state.nodes) == ["node-1", "node-2", "node-3"]

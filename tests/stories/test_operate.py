@@ -11,7 +11,7 @@ from esaas.framework.core.spec import ClusterSpec, parse_spec
 from esaas.framework.core.validate import validate
 
 from .test_change import settled
-from .world import ARROWS, Crash, World, spec
+from .world import ARROWS, World, spec
 
 SETTING = {"indices.memory.index_buffer_size": "20%"}
 NAMES = ["node-1", "node-2", "node-3", "node-4"]
@@ -42,7 +42,7 @@ def step(world: World, step_id: str) -> Step:
     return next(step for step in diff(world.state, world.now).steps if step.id == step_id)
 
 
-def watch(world: World, until: str = "", ticks: int = 600) -> list[set[str]]:
+def watch(world: World, ticks: int = 600) -> list[set[str]]:
     """Run until settled; the sets of nodes that were away together."""
     seen: list[set[str]] = []
     for _ in range(ticks):
@@ -365,7 +365,8 @@ def test_a_live_setting_changes_without_a_restart_and_goes_again(world: World) -
     world.mesos.persistent["operators.own"] = "1"
     want(world, spec(4))
     world.run(lambda: settled(world) and key not in world.mesos.persistent)
-    assert world.mesos.persistent == {"operators.own": "1"} and world.state.live_keys == ()
+    assert world.mesos.persistent == {"operators.own": "1"}
+    world.run(lambda: world.state.live_keys == ())
 
 
 def test_a_live_setting_that_is_refused_is_told_by_name(world: World) -> None:
@@ -493,16 +494,7 @@ def test_a_crash_anywhere_in_a_move_leaves_nothing_behind(
         tmp_path: Path, kind: str, arrow: str, nth: int) -> None:
     world = World(tmp_path, spec(4), agents=5)
     world.run(lambda: settled(world))
-    passes = 0
-
-    def crash(name: str) -> None:
-        nonlocal passes
-        if name == arrow:
-            passes += 1
-            if passes == nth:
-                raise Crash
-
-    world.arrow = crash
+    world.crash_at(arrow, nth)
     want(world, CHANGES[kind])
     watch(world, ticks=1500)
     group = CHANGES[kind].groups[0]
@@ -519,16 +511,7 @@ def test_a_crash_around_a_replacement_a_switch_and_an_errand_forgets_none(
         tmp_path: Path, arrow: str, nth: int) -> None:
     world = World(tmp_path, spec(4), agents=5)
     world.run(lambda: settled(world))
-    passes = 0
-
-    def crash(name: str) -> None:
-        nonlocal passes
-        if name == arrow:
-            passes += 1
-            if passes == nth:
-                raise Crash
-
-    world.arrow = crash
+    world.crash_at(arrow, nth)
     asked = [ev.ReplaceAsked(0.0, "node-2"), ev.ErrandAsked(0.0, "e1", "flush"),
              ev.SwitchSet(0.0, "rebalance", "none", world.now + 30)]
     for _ in range(3):                  # people ask again when the service died on them

@@ -5,6 +5,7 @@ can crash at any arrow of the loop and starts again from its store alone.
 """
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ class World:
     @property
     def state(self) -> ClusterState:
         return self.cycle.state
+
+    def crash_at(self, arrow: str, nth: int) -> None:
+        """Let the service die at the nth pass of an arrow of its loop, once."""
+        passes = itertools.count(1)
+
+        def crash(name: str) -> None:
+            if name == arrow and next(passes) == nth:
+                raise Crash
+
+        self.arrow = crash
 
     def states(self) -> dict[str, str]:
         """Node name to state; ``ready`` for members."""

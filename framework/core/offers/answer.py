@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import events as ev
+from .. import maintenance
 from ..apply import seat_differs
 from ..config import lacking, wanted, wanted_size
 from ..draft import AgentAnswer, Draft
-from ..facts import IN_FLIGHT, NodeRecord, NodeState, Seat
+from ..facts import IN_FLIGHT, NodeRecord, NodeState, Orphan, Seat
 from ..gates import held_by, start_gates
 from ..launch import CONTAINER_PATH, launch
 from ..operations import (
@@ -32,7 +33,12 @@ from .pool import Pool, SeatResources, build, subtract, take_scalar
 
 S = NodeState
 LONG_S, SHORT_S = 3600.0, 5.0       # how long an agent's offers are refused
+ORPHAN_GRACE_S = 60.0
+LOOK_AROUND_S = 10.0                # after a registration: is something of ours left behind?
+ORPHANS_S = 60.0                    # to wait for offers of what could not be released
 GROW_AGAIN_S = 30.0                 # a RESERVE without an outcome
+SURPLUS_GRACE_S = 90.0              # Mesos frees an executor's share before the word of its end
+REST_S = 60.0                       # to wait for the rest of a seat before it is reserved anew
 
 
 @dataclass(slots=True)
@@ -58,8 +64,11 @@ def answer_offers(draft: Draft, offers: Sequence[Offer]) -> None:
              for pool in build(offers, identity.role, identity.uid)}
     answers: dict[str, _Answer] = defaultdict(_Answer)
     for pool in pools.values():
+        maintenance.notice(draft, pool.host, pool.unavailable_from)
+    for pool in pools.values():
         for seat in pool.seats:
             _answer_seat(draft, pool, seat, answers[pool.agent_id])
+    _complete(draft, pools, answers)
     _grow(draft, pools, answers)
     search = Search(draft.state, pools)
     _place(draft, search, answers)
@@ -80,16 +89,36 @@ def _answer_seat(draft: Draft, pool: Pool, seat: SeatResources, answer: _Answer)
         _answer_staying(draft, pool, seat, record, answer)
 
 
-def _answer_orphan(draft: Draft, pool: Pool | None, seat: SeatResources,
-                   answer: _Answer) -> None:
-    """Resources with our labels that no record stands for."""
-    if seat.volumes and not draft.state.deleting:
+def _answer_orphan(draft: Draft, pool: Pool, seat: SeatResources, answer: _Answer) -> None:
+    """Resources with our labels that no record stands for.
+
+    A bare reservation goes after a grace: an update about it may still be on its way. A volume is
+    shown, and goes only when people say so, or with the cluster.
+    """
+    key = f"{seat.node}.{seat.incarnation}"
+    known = draft.state.orphans.get(key)
+    if known is None or known.host != pool.host:
+        known = Orphan(seat.node, seat.incarnation, pool.host, draft.now,
+                       volume=bool(seat.volumes), disk_mb=round(seat.amount("disk")))
+        draft.note(ev.OrphanSeen(draft.now, known))
+    if draft.state.deleting or known.released:
+        _release_orphan(draft, seat, answer)
+    elif seat.volumes:
         answer.notes.append(f"keeps the orphaned volume of {seat.node}, incarnation "
-                            f"{seat.incarnation}: destroyed only when the cluster is deleted")
-        return
-    prefix = f"{draft.state.identity.uid}.{seat.node}.{seat.incarnation}.orphan"
+                            f"{seat.incarnation}: destroyed only when people release it")
+    elif draft.now - known.seen_at >= ORPHAN_GRACE_S:
+        _release_orphan(draft, seat, answer)
+    else:
+        draft.wake(known.seen_at + ORPHAN_GRACE_S)
+        answer.notes.append(f"keeps the orphaned reservation of {seat.node} for a while")
+
+
+def _release_orphan(draft: Draft, seat: SeatResources, answer: _Answer) -> None:
+    prefix = f"{draft.state.identity.uid}.{seat.node}.{seat.incarnation}.{draft.now:.0f}.orphan"
     labels = tuple(sorted(seat.resources[0].labels.items()))
-    answer.intents.append(ev.Released(draft.now, labels))
+    intent = ev.Released(draft.now, labels)
+    draft.foresee(intent)
+    answer.intents.append(intent)
     answer.steps += release_steps(prefix, seat)
     answer.notes.append(f"released the orphaned reservation of {seat.node}")
 
@@ -122,7 +151,8 @@ def _answer_leaving(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     found = offered_seat(pool, record, seat.resources) or record.seat
     if record.state is not S.STOPPED and found is not None:
         draft.note(ev.SeatFound(draft.now, record.name, found, seat.incarnation))
-    prefix = f"{draft.state.identity.uid}.{seat.node}.{seat.incarnation}"
+    # With the time: a late word on an earlier try must not be taken for one on this.
+    prefix = f"{draft.state.identity.uid}.{seat.node}.{seat.incarnation}.{draft.now:.0f}"
     steps = release_steps(prefix, seat)
     ids = tuple(step.operation_id for step in steps if isinstance(step, (Destroy, Unreserve)))
     intent = ev.ReleaseIntended(draft.now, record.name, ids)
@@ -134,16 +164,64 @@ def _answer_leaving(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
 
 def _answer_growth(draft: Draft, seat: SeatResources, record: NodeRecord,
                    answer: _Answer) -> None:
-    """More that is reserved for a node which runs: for its next start, or not wanted any more."""
+    """More that is reserved for a node which runs: for its next start, or not wanted any more.
+
+    Or the executor's own share, when it has ended and Mesos has not said so of the task yet. So
+    nothing is given back before it was there for a while: the node would lack it.
+    """
     found = seat.amount("cpus"), round(seat.amount("mem"))
     short = lacking(draft.state, replace(record, grown=(0.0, 0)))
     if found[0] > short[0] + EPSILON or found[1] > short[1]:
+        if not _waited(draft, f"surplus {record.name} {record.incarnation}.{record.launch}",
+                       SURPLUS_GRACE_S):
+            answer.notes.append(f"keeps what {record.name} does not use for a while")
+            return
         draft.note(ev.GrownSeen(draft.now, record.name, 0.0, 0))
-        _answer_orphan(draft, None, seat, answer)
+        _release_orphan(draft, seat, answer)
         return
     if record.grown != found:
         draft.note(ev.GrownSeen(draft.now, record.name, *found))
     answer.notes.append(f"keeps what is reserved for the next start of {record.name}")
+
+
+def _waited(draft: Draft, what: str, patience_s: float) -> bool:
+    """Whether something has been so for long enough; the first time it is noted."""
+    since = draft.state.asked.at.get(what)
+    if since is None:
+        draft.note(ev.AskedFor(draft.now, what))
+        since = draft.now
+    if draft.now - since >= patience_s:
+        return True
+    draft.wake(since + patience_s)
+    return False
+
+
+def _rest_of(record: NodeRecord) -> str:
+    return f"rest {record.name} {record.incarnation}.{record.launch}"
+
+
+def _complete(draft: Draft, pools: dict[str, Pool], answers: dict[str, _Answer]) -> None:
+    """RESERVE anew what a seat has lacked for long: with its volume alone a node waits for ever.
+
+    Should the rest be offered after all, the next start gives back what is too much.
+    """
+    state, now = draft.state, draft.now
+    for pool in list(pools.values()):
+        for seat in pool.seats:
+            record = state.nodes.get(seat.node)
+            since = state.asked.at.get(_rest_of(record), now) if record is not None else now
+            if (record is None or record.incarnation != seat.incarnation or record.seat is None
+                    or record.state is not S.DOWN or now - since < REST_S
+                    or state.asked.lately(f"complete {record.name}", now, GROW_AGAIN_S)):
+                continue
+            held = record.seat.resources
+            lack = (max(round(held.cpus - seat.amount("cpus"), 3), 0.0),
+                    max(held.mem_mb - round(seat.amount("mem")), 0))
+            if lack != (0.0, 0):
+                intent = ev.AskedFor(now, f"complete {record.name}")
+                pools[pool.agent_id] = _reserve_more(draft, pools[pool.agent_id], record, lack,
+                                                     intent, "complete",
+                                                     answers[pool.agent_id])
 
 
 def _grow(draft: Draft, pools: dict[str, Pool], answers: dict[str, _Answer]) -> None:
@@ -153,25 +231,36 @@ def _grow(draft: Draft, pools: dict[str, Pool], answers: dict[str, _Answer]) -> 
         pool = pools.get(seat.agent_id) if seat is not None else None
         if pool is None:
             continue
-        cpus, mem_mb = lacking(draft.state, record)
-        taken = [*take_scalar(pool.free, "cpus", cpus), *take_scalar(pool.free, "mem", mem_mb)]
-        answer = answers[pool.agent_id]
-        if (cpus and not any(item.name == "cpus" for item in taken)) or (
-                mem_mb and not any(item.name == "mem" for item in taken)):
-            answer.notes.append(f"has no room for {record.name}, which needs cpus {cpus:g} and "
-                                f"mem {mem_mb} MB more")
-            continue
-        operation = (f"{draft.state.identity.uid}.{record.name}.{record.incarnation}."
-                     f"{record.launch}.{draft.now:.0f}.grow")
-        intent = ev.GrowIntended(draft.now, record.name, cpus, mem_mb, operation)
-        draft.foresee(intent)
-        answer.intents.append(intent)
-        reservation = Reservation(draft.state.identity.role, True, draft.state.identity.principal,
-                                  draft.state.reservation_labels(record))
-        answer.steps.append(Reserve(operation, tuple(item.reserved(reservation)
-                                                     for item in taken)))
-        answer.notes.append(f"reserved more for {record.name}")
-        pools[pool.agent_id] = pool.without(taken)
+        lack = lacking(draft.state, record)
+        intent = ev.GrowIntended(draft.now, record.name, *lack, _operation(draft, record, "grow"))
+        pools[pool.agent_id] = _reserve_more(draft, pool, record, lack, intent, "grow",
+                                             answers[pool.agent_id])
+
+
+def _operation(draft: Draft, record: NodeRecord, kind: str) -> str:
+    """With the time: a late word on an earlier try must not be taken for one on this."""
+    return (f"{draft.state.identity.uid}.{record.name}.{record.incarnation}."
+            f"{record.launch}.{draft.now:.0f}.{kind}")
+
+
+def _reserve_more(draft: Draft, pool: Pool, record: NodeRecord, lack: tuple[float, int],
+                  intent: ev.Event, kind: str, answer: _Answer) -> Pool:
+    """RESERVE (cpus, MB) more for a node on its agent, where there is room; what is left then."""
+    cpus, mem_mb = lack
+    taken = [*take_scalar(pool.free, "cpus", cpus), *take_scalar(pool.free, "mem", mem_mb)]
+    if (cpus and not any(item.name == "cpus" for item in taken)) or (
+            mem_mb and not any(item.name == "mem" for item in taken)):
+        answer.notes.append(f"has no room for {record.name}, which needs cpus {cpus:g} and "
+                            f"mem {mem_mb} MB more")
+        return pool
+    draft.foresee(intent)
+    answer.intents.append(intent)
+    reservation = Reservation(draft.state.identity.role, True, draft.state.identity.principal,
+                              draft.state.reservation_labels(record))
+    answer.steps.append(Reserve(_operation(draft, record, kind),
+                                tuple(item.reserved(reservation) for item in taken)))
+    answer.notes.append(f"reserved more for {record.name}")
+    return pool.without(taken)
 
 
 def growing(draft: Draft) -> list[NodeRecord]:
@@ -203,10 +292,11 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     if found is None:
         if record.state is S.PLANNED and not seat.volumes:
             # RESERVE came about and CREATE did not: nothing is on it, so give it back.
-            _answer_orphan(draft, pool, seat, answer)
+            _release_orphan(draft, seat, answer)
             return
         answer.notes.append(f"waiting for the rest of {record.name}'s resources")
         draft.wake(draft.now + SHORT_S)
+        _waited(draft, _rest_of(record), REST_S)
         return
     if record.state is not S.DOWN or seat_differs(record, found) or not record.seat_confirmed:
         draft.note(ev.SeatFound(draft.now, record.name, found, seat.incarnation))
@@ -221,6 +311,7 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     if size is None:
         answer.notes.append(f"waiting for the rest of {record.name}'s resources")
         draft.wake(draft.now + SHORT_S)
+        _waited(draft, _rest_of(record), REST_S)
         return
     cpus, mem_mb, kept, surplus = size
     placed = replace(record.seat, resources=replace(record.seat.resources, cpus=cpus,
@@ -338,14 +429,36 @@ def needs(draft: Draft) -> tuple[str, ...]:
             found.append(f"release {record.name}")
         elif record.state is S.UNREACHABLE or _silent(record, draft.now):
             found.append(f"seat {record.name}")
+    found += [f"orphan {key}" for key, orphan in state.orphans.items()
+              if orphan.released or not orphan.volume]
+    if draft.now - state.link.since < LOOK_AROUND_S:
+        found.append("look around")
+        draft.wake(state.link.since + LOOK_AROUND_S)
+    # Only an offer tells that a scheduled window is over.
+    found += [f"window of {host}" for host, plan in state.maintenance.items()
+              if plan.source == maintenance.SCHEDULE]
     found += [f"grow {record.name} {record.launch}" for record in growing(draft)]
+    # What may be too much is given back only when it is offered once more, after its grace.
+    for what, since in state.asked.at.items():
+        if what.startswith("surplus ") and draft.now - since < 2 * SURPLUS_GRACE_S:
+            found.append(what)
+            draft.wake(since + 2 * SURPLUS_GRACE_S)
     if state.deleting and not state.nodes:
         found.append("sweep")
+    if state.asked.lately("orphans", draft.now, ORPHANS_S):
+        found.append("orphans")
+        draft.wake(draft.now + ORPHANS_S)
     return tuple(sorted(found))
 
 
 def _silent(record: NodeRecord, now: float) -> bool:
-    return record.state in IN_FLIGHT and now - record.since > 30
+    """Whether its volume is to be looked for, because nobody says what became of its task.
+
+    One that is told to stop may be on an agent that came back as a new one: then no update will
+    ever come, and its volume is the only word.
+    """
+    waits = record.state in IN_FLIGHT or record.state in (S.STOPPING, S.RESTARTING)
+    return waits and now - record.since > 30
 
 
 def _send(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
@@ -364,7 +477,8 @@ def _send(draft: Draft, search: Search, answers: dict[str, _Answer]) -> None:
             draft.answers.append(AgentAnswer(pool, True, "; ".join(answer.notes), refuse_s,
                                              outcomes))
             continue
-        waiting = bool(answer.notes) or (wanted and not refused)
+        waiting = (bool(answer.notes) or (wanted and not refused)
+                   or pool.host in draft.state.maintenance)
         refuse_s = SHORT_S if waiting else LONG_S
         reason = "; ".join(answer.notes) or refused or (
             "not needed: the nodes found better places" if wanted else "nothing is wanted")

@@ -45,7 +45,8 @@ class Search:
         peers = [Agent(seat.host, dict(seat.attributes)) for seat in self._seats(group.name)]
         avoid = frozenset(record.seat.host for record in self.state.nodes.values()
                           if record.elsewhere and record.group == group.name and record.seat)
-        demand = Demand(group, self.state.spec.max_per_host(group), on_host, peers, avoid)
+        demand = Demand(group, self.state.spec.max_per_host(group), on_host, peers, avoid,
+                        frozenset(self.state.maintenance))
         queue = _Queue(self.pools, group.placement.spread_by, on_host)
         queue.count(peers)
         for name in names:

@@ -45,6 +45,7 @@ class Pool:
     offer_ids: tuple[str, ...]
     free: tuple[Resource, ...]
     seats: tuple[SeatResources, ...]
+    unavailable_from: float | None = None       # a maintenance window of the agent
 
     def free_amount(self, name: str) -> float:
         """The sum of a free scalar, in Mesos' own unit (MB for mem and disk)."""
@@ -102,7 +103,9 @@ def _pool(offers: list[Offer], role: str, uid: str) -> Pool:
     seats = tuple(SeatResources(node, incarnation, tuple(items))
                   for (node, incarnation), items in ours.items())
     return Pool(first.agent_id, first.host, first.ip, Agent(first.host, first.attributes),
-                tuple(offer.id for offer in offers), tuple(free), seats)
+                tuple(offer.id for offer in offers), tuple(free), seats,
+                next((offer.unavailable_from for offer in offers
+                      if offer.unavailable_from is not None), None))
 
 
 def usable(resource: Resource, role: str) -> bool:

@@ -26,6 +26,7 @@ class Demand:
     on_host: Counter[str]               # nodes of the whole cluster by host
     peers: Sequence[Agent]              # agents of the group's nodes
     avoid: frozenset[str] = frozenset()     # hosts that nodes are to be moved away from
+    leaving: frozenset[str] = frozenset()   # hosts that are under maintenance, or about to be
 
     @property
     def cpus(self) -> float:
@@ -48,6 +49,13 @@ def host_limit(demand: Demand, pool: Pool) -> Outcome:
         return failed("max_per_host", f"{pool.host} has {found} of at most "
                                       f"{demand.max_per_host} nodes of this cluster")
     return passed("max_per_host")
+
+
+def in_service(demand: Demand, pool: Pool) -> Outcome:
+    """Not on a host that is to go."""
+    if pool.host in demand.leaving or pool.unavailable_from is not None:
+        return failed("in_service", f"{pool.host} is to be taken out for maintenance")
+    return passed("in_service")
 
 
 def elsewhere(demand: Demand, pool: Pool) -> Outcome:
@@ -98,7 +106,7 @@ def _enough(name: str, found: float, needed: float, unit: str) -> Outcome:
     return failed(name, f"needs {name} {needed:g}{unit}, {found:g}{unit} are free")
 
 
-STAGES: tuple[Stage, ...] = (host_limit, elsewhere, constraints, cpus, mem, disk, ports)
+STAGES: tuple[Stage, ...] = (host_limit, in_service, elsewhere, constraints, cpus, mem, disk, ports)
 
 
 def evaluate(demand: Demand, pool: Pool) -> Outcome:
