@@ -64,7 +64,8 @@ def node_settings(launch: esaas_pb2.NodeLaunch, data: Path, logs: Path,
                   modules: Collection[str]) -> dict[str, object]:
     """All of elasticsearch.yml, flat; ``modules``: names under the distribution's ``modules/``.
 
-    The launch must have been checked (``payload.launch_faults``).
+    The launch must have been checked (``payload.launch_faults``). Raises ``ConfigError`` when a
+    node is to be secured by a distribution that cannot do it.
     """
     dialect = dialects.dialect_of(launch.distribution.version)
     bootstrap = launch.bootstrap
@@ -96,6 +97,11 @@ def node_settings(launch: esaas_pb2.NodeLaunch, data: Path, logs: Path,
     if (dialect.uses_initial_master_nodes and bootstrap.initial_master_nodes
             and "master" in launch.roles):
         settings["cluster.initial_master_nodes"] = list(bootstrap.initial_master_nodes)
+    if launch.HasField("tls"):
+        if "x-pack-core" not in modules:
+            raise ConfigError(f"this distribution of {launch.distribution.version} has no x-pack: "
+                              "its nodes cannot be secured")
+        settings |= dialect.security
     return {key: value for key, value in settings.items() if value is not None}
 
 
@@ -118,7 +124,10 @@ def jvm_options_text(distributed: str, heap_mb: int, sandbox: Path,
 
 
 def write(launch: esaas_pb2.NodeLaunch, layout: Layout) -> None:
-    """Make the configuration, log and temporary directories anew. Raises ``OSError``."""
+    """Make the configuration, log and temporary directories anew.
+
+    Raises ``ConfigError`` and ``OSError``.
+    """
     if layout.config.exists():
         shutil.rmtree(layout.config)
     shutil.copytree(layout.home / "config", layout.config)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FLAG_ROLES = frozenset({"master", "data", "ingest"})
 TIER_ROLES = frozenset({"data_content", "data_hot", "data_warm", "data_cold", "data_frozen"})
@@ -28,6 +28,9 @@ FREE_PREFIXES = ("transport.compress", "transport.tcp.compress", "transport.ping
                  "discovery.initial_state_timeout", "discovery.zen.fd.",
                  "discovery.zen.publish_timeout", "discovery.zen.commit_timeout")
 
+# On a secured cluster all of this is ours, too.
+SECURED_PREFIXES = ("xpack.security.", "xpack.ssl.")
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -42,7 +45,22 @@ class Dialect:
     keystore_takes_many: bool        # elasticsearch-keystore add, several keys in one run
     # Laid down when x-pack is part of the distribution; others do not know these settings.
     xpack: tuple[tuple[str, object], ...]
+    security: tuple[tuple[str, object], ...]    # of a node of a secured cluster
 
+
+# Paths are relative to the configuration directory (security.py). The names in certificates are
+# not compared between nodes: they find each other by addresses that may change.
+_SECURITY: tuple[tuple[str, object], ...] = (
+    ("xpack.security.enabled", True),
+    ("xpack.security.transport.ssl.enabled", True),
+    ("xpack.security.transport.ssl.verification_mode", "certificate"),
+    *((f"xpack.security.{layer}.ssl.{name}", value) for layer in ("transport", "http")
+      for name, value in (("key", "node.key"), ("certificate", "node.crt"),
+                          ("certificate_authorities", ["ca.crt"]))),
+    ("xpack.security.http.ssl.enabled", True))
+# Since 8.0 a node would otherwise secure itself by certificates and passwords of its own.
+_SECURITY_8 = (*_SECURITY, ("xpack.security.autoconfiguration.enabled", False),
+               ("xpack.security.enrollment.enabled", False))
 
 _ZEN = Dialect(
     roles_as_list=False, roles=FLAG_ROLES, transport_port="transport.tcp.port",
@@ -50,20 +68,21 @@ _ZEN = Dialect(
     seeds_from_file=(("discovery.zen.hosts_provider", "file"),
                      ("discovery.zen.ping.unicast.hosts", [])),
     uses_minimum_master_nodes=True, uses_initial_master_nodes=False, keystore_takes_many=False,
-    xpack=(("xpack.ml.enabled", False),))
+    xpack=(("xpack.ml.enabled", False),), security=_SECURITY)
 _FLAGS_7 = Dialect(
     roles_as_list=False, roles=FLAG_ROLES, transport_port="transport.port",
     seeds_from_file=(("discovery.seed_providers", "file"),),
     uses_minimum_master_nodes=False, uses_initial_master_nodes=True, keystore_takes_many=False,
-    xpack=(("xpack.security.enabled", False),))
+    xpack=(("xpack.security.enabled", False),), security=_SECURITY)
 _LIST = Dialect(
     roles_as_list=True, roles=LIST_ROLES, transport_port="transport.port",
     seeds_from_file=(("discovery.seed_providers", "file"),),
     uses_minimum_master_nodes=False, uses_initial_master_nodes=True, keystore_takes_many=True,
-    xpack=(("xpack.security.enabled", False),))
+    xpack=(("xpack.security.enabled", False),), security=_SECURITY)
+_LIST_8 = replace(_LIST, security=_SECURITY_8)
 
 # From this version on, up to the next row.
-_DIALECTS = (((6, 8), _ZEN), ((7, 0), _FLAGS_7), ((7, 9), _LIST))
+_DIALECTS = (((6, 8), _ZEN), ((7, 0), _FLAGS_7), ((7, 9), _LIST), ((8, 0), _LIST_8))
 _END = (10, 0)
 
 
@@ -83,8 +102,10 @@ def dialect_of(version: str) -> Dialect:
     return known[-1]
 
 
-def is_reserved(key: str) -> bool:
+def is_reserved(key: str, *, secured: bool = False) -> bool:
     """Whether a setting may not be set by people (also its list form, ``key.0``)."""
+    if secured and key.startswith(SECURED_PREFIXES):
+        return True
     if key.startswith(FREE_PREFIXES):
         return False
     return (key in RESERVED or re.sub(r"\.\d+$", "", key) in RESERVED

@@ -13,6 +13,14 @@ from esaas.framework.proto import esaas_pb2
 from google.protobuf.message import DecodeError, Message
 
 from . import dialect as dialects
+from .security import (
+    BOOTSTRAP_PASSWORD,
+    CA_NAME,
+    CERTIFICATE_NAME,
+    KEY_NAME,
+    USERS_NAME,
+    USERS_ROLES_NAME,
+)
 
 M = TypeVar("M", bound=Message)
 
@@ -23,6 +31,10 @@ _JVM_OPTION = re.compile(r"(\d+(-\d*)?:)?-\S[^\r\n]*")
 _PLUGIN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+"
+                          rb"-----END CERTIFICATE-----\n?")
+_KEY = re.compile(rb"-----BEGIN PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END PRIVATE KEY-----\n?")
+SECURED_FILES = (CA_NAME, CERTIFICATE_NAME, KEY_NAME, USERS_NAME, USERS_ROLES_NAME)
 OWN_FILES = ("elasticsearch.yml", "jvm.options", "elasticsearch.keystore", "unicast_hosts.txt")
 # Elasticsearch reads "_site_", "_eth0_" as names of interfaces; we could not tell where to ask.
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\d+\.\d+\.\d+\.\d+")
@@ -74,11 +86,11 @@ def launch_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:
     """Every reason why this launch cannot be carried out; empty: none. Without secrets."""
     if launch.HasField("sidecar"):
         return [*_identity_faults(launch), *_volume_faults(launch), *_address_faults(launch),
-                *_sidecar_faults(launch)]
+                *_sidecar_faults(launch), *_tls_faults(launch)]
     return [*_identity_faults(launch), *_distribution_faults(launch.distribution),
             *_dialect_faults(launch), *_resource_faults(launch), *_volume_faults(launch),
             *_address_faults(launch), *_setting_faults(launch), *_plugin_faults(launch),
-            *_file_faults(launch), *_secure_faults(launch)]
+            *_file_faults(launch), *_secure_faults(launch), *_tls_faults(launch)]
 
 
 def _identity_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:
@@ -169,7 +181,7 @@ def _setting_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:
     for key, text in sorted(launch.settings.items()):
         if not re.fullmatch(r"[A-Za-z0-9_.*:-]+", key):
             faults.append(f"settings: {key!r} is not a flat key")
-        if dialects.is_reserved(key):
+        if dialects.is_reserved(key, secured=launch.HasField("tls")):
             faults.append(f"settings: {key} is set by the service and cannot be overridden")
         if key.removeprefix("node.attr.") in launch.attributes and key.startswith("node.attr."):
             faults.append(f"settings: {key} is already among the attributes")
@@ -200,7 +212,8 @@ def _file_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:
     for file in launch.files:
         if not _FILE.fullmatch(file.path):
             faults.append(f"files: {file.path!r} is not a path inside the configuration directory")
-        if file.path in OWN_FILES:
+        top = file.path.partition("/")[0]
+        if file.path in OWN_FILES or (launch.HasField("tls") and top in SECURED_FILES):
             faults.append(f"files: {file.path} is written by the service itself")
         if file.url and file.content:
             faults.append(f"files: {file.path}: has both content and url")
@@ -220,6 +233,26 @@ def _secure_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:
         if not value or re.search(r"[\r\n\0]", value):
             faults.append(f"secure_settings: {key}: the value is not one line")
     return faults
+
+
+def _tls_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:
+    """What is missing of what secures a node; nothing of it is quoted."""
+    if not launch.HasField("tls"):
+        return []
+    tls = launch.tls
+    wanted = {"ca": _CERTIFICATE}
+    if not launch.HasField("sidecar"):
+        wanted |= {"certificate": _CERTIFICATE, "key": _KEY}
+    faults = [f"tls.{name}: is not a PEM text" for name, form in wanted.items()
+              if not form.fullmatch(getattr(tls, name))]
+    if launch.HasField("sidecar"):
+        return faults + [f"tls.{name}: a sidecar has none" for name in (
+            "certificate", "key", "password", "service_password") if getattr(tls, name)]
+    faults += [f"tls.{name}: is not one of letters and digits" for name in (
+        "password", "service_password") if not re.fullmatch(r"[A-Za-z0-9]+", getattr(tls, name))]
+    return faults + [f"secure_settings: {key} is set by the service itself"
+                     for key in sorted(launch.secure_settings)
+                     if key == BOOTSTRAP_PASSWORD or key.startswith(dialects.SECURED_PREFIXES)]
 
 
 def _sidecar_faults(launch: esaas_pb2.NodeLaunch) -> list[str]:

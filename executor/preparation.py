@@ -18,6 +18,7 @@ from . import (
     plugins,
     probe,
     process,
+    security,
     seeds,
     sidecar,
 )
@@ -61,8 +62,13 @@ def _node(launch: esaas_pb2.NodeLaunch, settings: Settings,
     layout = config.layout_of(sandbox, home, launch.data_path)
     config.write(launch, layout)
     files.write(launch.files, layout.config)
+    secure_settings, access = dict(launch.secure_settings), None
+    if launch.HasField("tls"):
+        security.write(launch.tls, layout.config)
+        secure_settings[security.BOOTSTRAP_PASSWORD] = launch.tls.password
+        access = security.access_of(launch.tls)
     environment = process.node_environment(environ, layout, jdk)
-    keystore.write(launch.secure_settings, dialect.dialect_of(distribution.version), layout,
+    keystore.write(secure_settings, dialect.dialect_of(distribution.version), layout,
                    environment)
     if launch.paused:
         text = debugging.text_for_node(layout, jdk, distribution.version)
@@ -71,7 +77,7 @@ def _node(launch: esaas_pb2.NodeLaunch, settings: Settings,
         title="Elasticsearch", command=[str(home / "bin" / "elasticsearch")],
         environment=environment, silence="HTTP does not answer", stops_as_group=False,
         seeds=seeds.SeedsFile(layout.config / seeds.FILE_NAME, launch.seeds),
-        ask=partial(probe.ask, launch.bind_host, launch.http_port, launch.node),
+        ask=partial(probe.ask, launch.bind_host, launch.http_port, launch.node, access=access),
         held=debugging.REASON if launch.paused else "")
 
 
@@ -80,6 +86,8 @@ def _sidecar(launch: esaas_pb2.NodeLaunch, sandbox: Path,
     wanted = launch.sidecar
     data = config.volume_of(sandbox, launch.data_path)
     urls = seeds.SeedsFile(sandbox / sidecar.URLS_NAME, launch.seeds, seeds.http_urls)
+    if launch.HasField("tls"):          # before files of people's own, which overwrite nothing
+        security.write_file(sandbox / security.CA_NAME, launch.tls.ca, 0o644)
     sidecar.fetch(list(wanted.uris), sandbox)
     if launch.paused:
         text = debugging.text_for_sidecar(sandbox, data, wanted.command)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .security import Access
+
 # GET / would do on full distributions; trimmed builds of 8.x and 9.x answer it with 405.
 PATH = "/_nodes/_local/http,transport,process"
 _TIMEOUT_S = 5.0
@@ -52,14 +54,19 @@ def identity_of(body: dict[str, Any]) -> Identity:
     )
 
 
-def ask(host: str, port: int, name: str, timeout_s: float = _TIMEOUT_S) -> Answer:
-    """Probe once; never raises. ``name``: only a node of this name counts."""
-    connection = http.client.HTTPConnection(_to_ask(host), port, timeout=timeout_s)
+def ask(host: str, port: int, name: str, timeout_s: float = _TIMEOUT_S,
+        access: Access | None = None) -> Answer:
+    """Probe once; never raises.
+
+    ``name``: only a node of this name counts; ``access``: to a node of a secured cluster.
+    """
+    connection = _connection(host, port, timeout_s, access)
     try:
-        connection.request("GET", PATH)
+        connection.request("GET", PATH, headers={"Authorization": access.authorization}
+                           if access is not None else {})
         response = connection.getresponse()
         body = response.read(_MAX_BODY_BYTES)
-        if response.status == 401:
+        if response.status == 401 and access is None:
             return Answer(Identity(name=name))  # security is on; HTTP works
         if response.status != 200:
             return Answer(None, f"HTTP status {response.status}")
@@ -71,6 +78,14 @@ def ask(host: str, port: int, name: str, timeout_s: float = _TIMEOUT_S) -> Answe
     if identity.name != name:
         return Answer(None, f"node {identity.name!r} answers in place of {name!r}")
     return Answer(identity)
+
+
+def _connection(host: str, port: int, timeout_s: float,
+                access: Access | None) -> http.client.HTTPConnection:
+    if access is None:
+        return http.client.HTTPConnection(_to_ask(host), port, timeout=timeout_s)
+    return http.client.HTTPSConnection(_to_ask(host), port, timeout=timeout_s,
+                                       context=access.context)
 
 
 def knock(host: str, port: int, timeout_s: float = _TIMEOUT_S) -> Answer:

@@ -10,6 +10,7 @@ from esaas.framework.proto import esaas_pb2
 from . import archive, download, log, process
 from .errors import PreparationError
 from .payload import file_name_of
+from .security import CA_NAME
 
 URLS_NAME = "elasticsearch-urls.txt"
 
@@ -26,6 +27,7 @@ def command_of(sidecar: esaas_pb2.Sidecar) -> list[str]:
 def environment(launch: esaas_pb2.NodeLaunch, environ: Mapping[str, str], sandbox: Path,
                 data: Path) -> dict[str, str]:
     """The environment: this process's without what is private, the sidecar's own, and ours."""
+    trust = {"ESAAS_ES_CA_FILE": str(sandbox / CA_NAME)} if launch.HasField("tls") else {}
     return process.clean_environment(environ) | {"HOME": str(sandbox)} | {
         **launch.sidecar.env,
         "ESAAS_CLUSTER": launch.cluster,
@@ -36,6 +38,7 @@ def environment(launch: esaas_pb2.NodeLaunch, environ: Mapping[str, str], sandbo
         "ESAAS_DATA": str(data),
         "ESAAS_ES_URLS": ",".join(launch.seeds.http_urls),
         "ESAAS_ES_URLS_FILE": str(sandbox / URLS_NAME),
+        **trust,
     }
 
 

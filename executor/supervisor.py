@@ -192,7 +192,8 @@ class Supervisor:
         self._report("TASK_STARTING", Phase.PREPARING)
         self._launch = esaas_pb2.NodeLaunch()
         self._launch.CopyFrom(launch)
-        self._launch.ClearField("secure_settings")  # the preparation alone needs them
+        for secret in ("secure_settings", "tls"):   # the preparation alone needs them
+            self._launch.ClearField(secret)
         threading.Thread(target=self._prepare, args=[launch], name="prepare",
                          daemon=True).start()
 

@@ -6,7 +6,9 @@ want different versions of elastic-transport.
 """
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import elasticsearch7
@@ -30,23 +32,41 @@ _ERRORS: tuple[type[Exception], ...] = (
     OSError)
 
 
+@dataclass(frozen=True, slots=True)
+class EsAccess:
+    """How the nodes of a secured cluster are asked: whom to trust, and who we are."""
+
+    ca_pem: str                         # the only authority that is trusted
+    user: str
+    password: str = field(repr=False)
+
+
 class EsClient:
     """Requests to any of a cluster's nodes; JSON in, JSON out.
+
+    With ``access`` over TLS and as a user; the certificate must be for the node's address.
 
     Must be made and closed on the event loop. Raises EsUnavailable.
     """
 
-    def __init__(self, major: int, addresses: Sequence[str]) -> None:
+    def __init__(self, major: int, addresses: Sequence[str],
+                 access: EsAccess | None = None) -> None:
         self.addresses, self.major = tuple(addresses), major
-        urls = [f"http://{address}" for address in addresses]
+        urls = [f"{'https' if access else 'http'}://{address}" for address in addresses]
         self._old = major <= 8
+        secured: dict[str, Any] = {}
+        if access is not None:
+            secured = {"ssl_context": ssl.create_default_context(cadata=access.ca_pem),
+                       "http_auth" if self._old else "basic_auth": (access.user, access.password)}
         self._client: Any
         if self._old:
             self._client = elasticsearch7.AsyncElasticsearch(
-                urls, max_retries=1, retry_on_timeout=False, timeout=REQUEST_TIMEOUT_S)
+                urls, max_retries=1, retry_on_timeout=False, timeout=REQUEST_TIMEOUT_S,
+                transport_class=_UncheckedTransport, **secured)
         else:
             self._client = elasticsearch9.AsyncElasticsearch(
-                urls, max_retries=1, retry_on_timeout=False, request_timeout=REQUEST_TIMEOUT_S)
+                urls, max_retries=1, retry_on_timeout=False, request_timeout=REQUEST_TIMEOUT_S,
+                **secured)
 
     async def request(self, method: str, path: str, params: Mapping[str, Any] | None = None,
                       body: Any = None, missing_ok: bool = False,
@@ -88,3 +108,14 @@ class EsClient:
 def _status_of(error: Exception) -> int | None:
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) else None
+
+
+class _UncheckedTransport(elasticsearch7.AsyncTransport):
+    """Asks a node at once, without a look at its product first.
+
+    The client of 7 reads ``GET /`` before the first request and gives up on its status. A node
+    without an elected master answers 503 there, and just then we have to see the cluster.
+    """
+
+    async def _do_verify_elasticsearch(self, headers: Any, timeout: Any) -> None:
+        self._verified_elasticsearch = True

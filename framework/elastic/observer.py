@@ -221,7 +221,8 @@ def carried_over(last: EsView, view: EsView) -> EsView:
                    allocation_settings=last.allocation_settings,
                    exclude_settings=last.exclude_settings,
                    voting_exclusions=last.voting_exclusions, transient=last.transient,
-                   persistent=last.persistent, delayed_indices=last.delayed_indices)
+                   persistent=last.persistent, delayed_indices=last.delayed_indices,
+                   carried_from=last.settings_at)
 
 
 def _layered(settings: Mapping[str, Any], key: str) -> Layered:

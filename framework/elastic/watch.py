@@ -3,19 +3,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
+from ..core.errors import EsaasError
 from ..core.facts import EsView
 from ..core.operations import Operation, RunErrand
+from . import shards
 from .actions import perform
-from .client import EsClient, EsUnavailable
+from .client import EsAccess, EsClient, EsUnavailable
 from .errands import ErrandFailed
 from .observer import Observer
+from .shards import Copy
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +37,19 @@ class Watch:
 
     ``major`` gives the version that is wanted, which decides the client; ``addresses`` gives
     ``host:port`` of nodes that serve; ``busy`` tells whether views are waited for; ``seen`` gets
-    every view.
+    every view; ``access`` tells how nodes of a secured cluster are asked, and may raise EsaasError.
     """
 
     def __init__(self, name: str, major: Callable[[], int], addresses: Callable[[], Sequence[str]],
                  busy: Callable[[], bool], seen: Callable[[EsView], None],
-                 busy_s: float, idle_s: float) -> None:
+                 busy_s: float, idle_s: float,
+                 access: Callable[[], EsAccess | None] = lambda: None) -> None:
         self._log = log.bind(cluster=name)
         self._observer = Observer()
         self._major = major
         self._addresses, self._busy, self._seen = addresses, busy, seen
         self._busy_s, self._idle_s = busy_s, idle_s
+        self._access = access
         self._client: EsClient | None = None
         self._hurry = asyncio.Event()
         self._failing = False
@@ -73,10 +80,10 @@ class Watch:
             self._hurry.clear()
 
     async def _look(self) -> None:
-        client = await self._current()
-        if client is None:
-            return
         try:
+            client = await self._current()
+            if client is None:
+                return
             view = await self._observer.look(client, time.time(), self._busy())
         except EsUnavailable as error:
             if not self._failing:
@@ -96,7 +103,10 @@ class Watch:
     async def act(self, operation: Operation,
                   tell: Callable[[int, int], None] = lambda done, total: None) -> Acted:
         """Carry out one action; ``tell(done, total)`` is called while an errand goes on."""
-        client = await self._current(lasting=isinstance(operation, RunErrand))
+        try:
+            client = await self._current(lasting=isinstance(operation, RunErrand))
+        except EsUnavailable as error:
+            return Acted(False, str(error))
         if client is None:
             return Acted(False, "no node of the cluster serves")
         try:
@@ -112,12 +122,20 @@ class Watch:
         self.hurry()
         return Acted(True, done)
 
+    async def ask(self, question: Callable[[EsClient], Awaitable[T]], none: T) -> T:
+        """Ask whatever serves something of one's own; ``none`` when nobody can be asked."""
+        try:
+            client = await self._current()
+        except EsUnavailable:
+            return none
+        return none if client is None else await question(client)
+
     async def known_settings(self) -> frozenset[str] | None:
         """Names of all settings that the cluster's nodes know by themselves; None: not seen."""
-        client = await self._current()
-        if client is None:
-            return None
         try:
+            client = await self._current()
+            if client is None:
+                return None
             found = await client.request("GET", "/_cluster/settings", {
                 "include_defaults": "true", "flat_settings": "true"})
         except EsUnavailable as error:
@@ -126,18 +144,34 @@ class Watch:
         return frozenset(key for layer in ("defaults", "persistent", "transient")
                          for key in found.get(layer) or ())
 
+    async def shard_copies(self) -> list[Copy]:
+        """Every started copy of every shard, with what it has done; EsUnavailable."""
+        client = await self._current()
+        if client is None:
+            raise EsUnavailable("no node of the cluster serves")
+        return await shards.look(client)
+
     async def _current(self, lasting: bool = False) -> EsClient | None:
-        """The client of the nodes that serve; a lasting action gets one of its own."""
+        """The client of the nodes that serve; a lasting action gets one of its own.
+
+        Raises EsUnavailable when nobody knows how to ask a secured cluster.
+        """
         addresses = tuple(sorted(self._addresses()))
         major = self._major()
         if lasting:
-            return EsClient(major, addresses) if addresses else None
+            return self._made(major, addresses) if addresses else None
         if self._client is not None and (
                 self._client.addresses, self._client.major) != (addresses, major):
             await self._close()
         if self._client is None and addresses:
-            self._client = EsClient(major, addresses)
+            self._client = self._made(major, addresses)
         return self._client
+
+    def _made(self, major: int, addresses: Sequence[str]) -> EsClient:
+        try:
+            return EsClient(major, addresses, self._access())
+        except EsaasError as error:
+            raise EsUnavailable(str(error)) from error
 
     async def _close(self) -> None:
         client, self._client = self._client, None

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x65saas.proto\x12\x05\x65saas\"\xb6\x06\n\nNodeLaunch\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\r\x12\x0e\n\x06launch\x18\x05 \x01(\r\x12)\n\x0c\x64istribution\x18\x06 \x01(\x0b\x32\x13.esaas.Distribution\x12\r\n\x05roles\x18\x07 \x03(\t\x12\x0f\n\x07heap_mb\x18\x08 \x01(\r\x12\x13\n\x0bjvm_options\x18\t \x03(\t\x12\x31\n\x08settings\x18\n \x03(\x0b\x32\x1f.esaas.NodeLaunch.SettingsEntry\x12\x35\n\nattributes\x18\x0b \x03(\x0b\x32!.esaas.NodeLaunch.AttributesEntry\x12\x11\n\tawareness\x18\x0c \x03(\t\x12\x11\n\tbind_host\x18\r \x01(\t\x12\x11\n\thttp_port\x18\x0e \x01(\r\x12\x16\n\x0etransport_port\x18\x0f \x01(\r\x12\x11\n\tdata_path\x18\x10 \x01(\t\x12\x1b\n\x05seeds\x18\x11 \x01(\x0b\x32\x0c.esaas.Seeds\x12#\n\tbootstrap\x18\x12 \x01(\x0b\x32\x10.esaas.Bootstrap\x12\x16\n\x0estop_timeout_s\x18\x13 \x01(\r\x12\x1e\n\x07plugins\x18\x14 \x03(\x0b\x32\r.esaas.Plugin\x12 \n\x05\x66iles\x18\x15 \x03(\x0b\x32\x11.esaas.ConfigFile\x12>\n\x0fsecure_settings\x18\x16 \x03(\x0b\x32%.esaas.NodeLaunch.SecureSettingsEntry\x12\x0e\n\x06paused\x18\x17 \x01(\x08\x12\x1f\n\x07sidecar\x18\x18 \x01(\x0b\x32\x0e.esaas.Sidecar\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13SecureSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"3\n\x06Plugin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"H\n\nConfigFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\x97\x01\n\x07Sidecar\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x18\n\x04uris\x18\x02 \x03(\x0b\x32\n.esaas.Uri\x12$\n\x03\x65nv\x18\x03 \x03(\x0b\x32\x17.esaas.Sidecar.EnvEntry\x12\x0f\n\x07listens\x18\x04 \x01(\x08\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\x03Uri\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0f\n\x07\x65xtract\x18\x03 \x01(\x08\x12\x12\n\nexecutable\x18\x04 \x01(\x08\"<\n\x0c\x44istribution\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"A\n\x05Seeds\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x11\n\thttp_urls\x18\x03 \x03(\t\"\x86\x01\n\tBootstrap\x12\x1c\n\x14initial_master_nodes\x18\x01 \x03(\t\x12\x1c\n\x14minimum_master_nodes\x18\x02 \x01(\r\x12\x1b\n\x13\x65xpected_data_nodes\x18\x03 \x01(\r\x12 \n\x18recover_after_data_nodes\x18\x04 \x01(\r\"\xb2\x02\n\nNodeStatus\x12&\n\x05phase\x18\x01 \x01(\x0e\x32\x17.esaas.NodeStatus.Phase\x12\x12\n\nes_node_id\x18\x02 \x01(\t\x12\x14\n\x0chttp_address\x18\x03 \x01(\t\x12\x19\n\x11transport_address\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x11\n\texit_code\x18\x07 \x01(\x05\x12\x10\n\x08log_tail\x18\x08 \x03(\t\x12\x0e\n\x06reason\x18\t \x01(\t\"d\n\x05Phase\x12\x0b\n\x07UNKNOWN\x10\x00\x12\r\n\tPREPARING\x10\x01\x12\x0c\n\x08STARTING\x10\x02\x12\x0b\n\x07SERVING\x10\x03\x12\x0c\n\x08STOPPING\x10\x04\x12\n\n\x06\x45XITED\x10\x05\x12\n\n\x06PAUSED\x10\x06\"6\n\nToExecutor\x12\x1d\n\x05seeds\x18\x01 \x01(\x0b\x32\x0c.esaas.SeedsH\x00\x42\t\n\x07message\"6\n\x0c\x46romExecutor\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x18\n\x10seeds_generation\x18\x02 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x65saas.proto\x12\x05\x65saas\"\xcf\x06\n\nNodeLaunch\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\r\x12\x0e\n\x06launch\x18\x05 \x01(\r\x12)\n\x0c\x64istribution\x18\x06 \x01(\x0b\x32\x13.esaas.Distribution\x12\r\n\x05roles\x18\x07 \x03(\t\x12\x0f\n\x07heap_mb\x18\x08 \x01(\r\x12\x13\n\x0bjvm_options\x18\t \x03(\t\x12\x31\n\x08settings\x18\n \x03(\x0b\x32\x1f.esaas.NodeLaunch.SettingsEntry\x12\x35\n\nattributes\x18\x0b \x03(\x0b\x32!.esaas.NodeLaunch.AttributesEntry\x12\x11\n\tawareness\x18\x0c \x03(\t\x12\x11\n\tbind_host\x18\r \x01(\t\x12\x11\n\thttp_port\x18\x0e \x01(\r\x12\x16\n\x0etransport_port\x18\x0f \x01(\r\x12\x11\n\tdata_path\x18\x10 \x01(\t\x12\x1b\n\x05seeds\x18\x11 \x01(\x0b\x32\x0c.esaas.Seeds\x12#\n\tbootstrap\x18\x12 \x01(\x0b\x32\x10.esaas.Bootstrap\x12\x16\n\x0estop_timeout_s\x18\x13 \x01(\r\x12\x1e\n\x07plugins\x18\x14 \x03(\x0b\x32\r.esaas.Plugin\x12 \n\x05\x66iles\x18\x15 \x03(\x0b\x32\x11.esaas.ConfigFile\x12>\n\x0fsecure_settings\x18\x16 \x03(\x0b\x32%.esaas.NodeLaunch.SecureSettingsEntry\x12\x0e\n\x06paused\x18\x17 \x01(\x08\x12\x1f\n\x07sidecar\x18\x18 \x01(\x0b\x32\x0e.esaas.Sidecar\x12\x17\n\x03tls\x18\x19 \x01(\x0b\x32\n.esaas.Tls\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13SecureSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x03Tls\x12\n\n\x02\x63\x61\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x18\n\x10service_password\x18\x05 \x01(\t\"3\n\x06Plugin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"H\n\nConfigFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\x97\x01\n\x07Sidecar\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x18\n\x04uris\x18\x02 \x03(\x0b\x32\n.esaas.Uri\x12$\n\x03\x65nv\x18\x03 \x03(\x0b\x32\x17.esaas.Sidecar.EnvEntry\x12\x0f\n\x07listens\x18\x04 \x01(\x08\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\x03Uri\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0f\n\x07\x65xtract\x18\x03 \x01(\x08\x12\x12\n\nexecutable\x18\x04 \x01(\x08\"<\n\x0c\x44istribution\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"A\n\x05Seeds\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x11\n\thttp_urls\x18\x03 \x03(\t\"\x86\x01\n\tBootstrap\x12\x1c\n\x14initial_master_nodes\x18\x01 \x03(\t\x12\x1c\n\x14minimum_master_nodes\x18\x02 \x01(\r\x12\x1b\n\x13\x65xpected_data_nodes\x18\x03 \x01(\r\x12 \n\x18recover_after_data_nodes\x18\x04 \x01(\r\"\xb2\x02\n\nNodeStatus\x12&\n\x05phase\x18\x01 \x01(\x0e\x32\x17.esaas.NodeStatus.Phase\x12\x12\n\nes_node_id\x18\x02 \x01(\t\x12\x14\n\x0chttp_address\x18\x03 \x01(\t\x12\x19\n\x11transport_address\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\r\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x11\n\texit_code\x18\x07 \x01(\x05\x12\x10\n\x08log_tail\x18\x08 \x03(\t\x12\x0e\n\x06reason\x18\t \x01(\t\"d\n\x05Phase\x12\x0b\n\x07UNKNOWN\x10\x00\x12\r\n\tPREPARING\x10\x01\x12\x0c\n\x08STARTING\x10\x02\x12\x0b\n\x07SERVING\x10\x03\x12\x0c\n\x08STOPPING\x10\x04\x12\n\n\x06\x45XITED\x10\x05\x12\n\n\x06PAUSED\x10\x06\"6\n\nToExecutor\x12\x1d\n\x05seeds\x18\x01 \x01(\x0b\x32\x0c.esaas.SeedsH\x00\x42\t\n\x07message\"6\n\x0c\x46romExecutor\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x18\n\x10seeds_generation\x18\x02 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,35 +40,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIDECAR_ENVENTRY']._loaded_options = None
   _globals['_SIDECAR_ENVENTRY']._serialized_options = b'8\001'
   _globals['_NODELAUNCH']._serialized_start=23
-  _globals['_NODELAUNCH']._serialized_end=845
-  _globals['_NODELAUNCH_SETTINGSENTRY']._serialized_start=692
-  _globals['_NODELAUNCH_SETTINGSENTRY']._serialized_end=739
-  _globals['_NODELAUNCH_ATTRIBUTESENTRY']._serialized_start=741
-  _globals['_NODELAUNCH_ATTRIBUTESENTRY']._serialized_end=790
-  _globals['_NODELAUNCH_SECURESETTINGSENTRY']._serialized_start=792
-  _globals['_NODELAUNCH_SECURESETTINGSENTRY']._serialized_end=845
-  _globals['_PLUGIN']._serialized_start=847
-  _globals['_PLUGIN']._serialized_end=898
-  _globals['_CONFIGFILE']._serialized_start=900
-  _globals['_CONFIGFILE']._serialized_end=972
-  _globals['_SIDECAR']._serialized_start=975
-  _globals['_SIDECAR']._serialized_end=1126
-  _globals['_SIDECAR_ENVENTRY']._serialized_start=1084
-  _globals['_SIDECAR_ENVENTRY']._serialized_end=1126
-  _globals['_URI']._serialized_start=1128
-  _globals['_URI']._serialized_end=1199
-  _globals['_DISTRIBUTION']._serialized_start=1201
-  _globals['_DISTRIBUTION']._serialized_end=1261
-  _globals['_SEEDS']._serialized_start=1263
-  _globals['_SEEDS']._serialized_end=1328
-  _globals['_BOOTSTRAP']._serialized_start=1331
-  _globals['_BOOTSTRAP']._serialized_end=1465
-  _globals['_NODESTATUS']._serialized_start=1468
-  _globals['_NODESTATUS']._serialized_end=1774
-  _globals['_NODESTATUS_PHASE']._serialized_start=1674
-  _globals['_NODESTATUS_PHASE']._serialized_end=1774
-  _globals['_TOEXECUTOR']._serialized_start=1776
-  _globals['_TOEXECUTOR']._serialized_end=1830
-  _globals['_FROMEXECUTOR']._serialized_start=1832
-  _globals['_FROMEXECUTOR']._serialized_end=1886
+  _globals['_NODELAUNCH']._serialized_end=870
+  _globals['_NODELAUNCH_SETTINGSENTRY']._serialized_start=717
+  _globals['_NODELAUNCH_SETTINGSENTRY']._serialized_end=764
+  _globals['_NODELAUNCH_ATTRIBUTESENTRY']._serialized_start=766
+  _globals['_NODELAUNCH_ATTRIBUTESENTRY']._serialized_end=815
+  _globals['_NODELAUNCH_SECURESETTINGSENTRY']._serialized_start=817
+  _globals['_NODELAUNCH_SECURESETTINGSENTRY']._serialized_end=870
+  _globals['_TLS']._serialized_start=872
+  _globals['_TLS']._serialized_end=967
+  _globals['_PLUGIN']._serialized_start=969
+  _globals['_PLUGIN']._serialized_end=1020
+  _globals['_CONFIGFILE']._serialized_start=1022
+  _globals['_CONFIGFILE']._serialized_end=1094
+  _globals['_SIDECAR']._serialized_start=1097
+  _globals['_SIDECAR']._serialized_end=1248
+  _globals['_SIDECAR_ENVENTRY']._serialized_start=1206
+  _globals['_SIDECAR_ENVENTRY']._serialized_end=1248
+  _globals['_URI']._serialized_start=1250
+  _globals['_URI']._serialized_end=1321
+  _globals['_DISTRIBUTION']._serialized_start=1323
+  _globals['_DISTRIBUTION']._serialized_end=1383
+  _globals['_SEEDS']._serialized_start=1385
+  _globals['_SEEDS']._serialized_end=1450
+  _globals['_BOOTSTRAP']._serialized_start=1453
+  _globals['_BOOTSTRAP']._serialized_end=1587
+  _globals['_NODESTATUS']._serialized_start=1590
+  _globals['_NODESTATUS']._serialized_end=1896
+  _globals['_NODESTATUS_PHASE']._serialized_start=1796
+  _globals['_NODESTATUS_PHASE']._serialized_end=1896
+  _globals['_TOEXECUTOR']._serialized_start=1898
+  _globals['_TOEXECUTOR']._serialized_end=1952
+  _globals['_FROMEXECUTOR']._serialized_start=1954
+  _globals['_FROMEXECUTOR']._serialized_end=2008
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class NodeLaunch(_message.Message):
-    __slots__ = ("cluster", "tenant", "node", "incarnation", "launch", "distribution", "roles", "heap_mb", "jvm_options", "settings", "attributes", "awareness", "bind_host", "http_port", "transport_port", "data_path", "seeds", "bootstrap", "stop_timeout_s", "plugins", "files", "secure_settings", "paused", "sidecar")
+    __slots__ = ("cluster", "tenant", "node", "incarnation", "launch", "distribution", "roles", "heap_mb", "jvm_options", "settings", "attributes", "awareness", "bind_host", "http_port", "transport_port", "data_path", "seeds", "bootstrap", "stop_timeout_s", "plugins", "files", "secure_settings", "paused", "sidecar", "tls")
     class SettingsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class NodeLaunch(_message.Message):
     SECURE_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     SIDECAR_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     tenant: str
     node: str
@@ -78,7 +79,22 @@ class NodeLaunch(_message.Message):
     secure_settings: _containers.ScalarMap[str, str]
     paused: bool
     sidecar: Sidecar
-    def __init__(self, cluster: _Optional[str] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., launch: _Optional[int] = ..., distribution: _Optional[_Union[Distribution, _Mapping]] = ..., roles: _Optional[_Iterable[str]] = ..., heap_mb: _Optional[int] = ..., jvm_options: _Optional[_Iterable[str]] = ..., settings: _Optional[_Mapping[str, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., awareness: _Optional[_Iterable[str]] = ..., bind_host: _Optional[str] = ..., http_port: _Optional[int] = ..., transport_port: _Optional[int] = ..., data_path: _Optional[str] = ..., seeds: _Optional[_Union[Seeds, _Mapping]] = ..., bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., stop_timeout_s: _Optional[int] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[ConfigFile, _Mapping]]] = ..., secure_settings: _Optional[_Mapping[str, str]] = ..., paused: _Optional[bool] = ..., sidecar: _Optional[_Union[Sidecar, _Mapping]] = ...) -> None: ...
+    tls: Tls
+    def __init__(self, cluster: _Optional[str] = ..., tenant: _Optional[str] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., launch: _Optional[int] = ..., distribution: _Optional[_Union[Distribution, _Mapping]] = ..., roles: _Optional[_Iterable[str]] = ..., heap_mb: _Optional[int] = ..., jvm_options: _Optional[_Iterable[str]] = ..., settings: _Optional[_Mapping[str, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., awareness: _Optional[_Iterable[str]] = ..., bind_host: _Optional[str] = ..., http_port: _Optional[int] = ..., transport_port: _Optional[int] = ..., data_path: _Optional[str] = ..., seeds: _Optional[_Union[Seeds, _Mapping]] = ..., bootstrap: _Optional[_Union[Bootstrap, _Mapping]] = ..., stop_timeout_s: _Optional[int] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[ConfigFile, _Mapping]]] = ..., secure_settings: _Optional[_Mapping[str, str]] = ..., paused: _Optional[bool] = ..., sidecar: _Optional[_Union[Sidecar, _Mapping]] = ..., tls: _Optional[_Union[Tls, _Mapping]] = ...) -> None: ...
+
+class Tls(_message.Message):
+    __slots__ = ("ca", "certificate", "key", "password", "service_password")
+    CA_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    ca: bytes
+    certificate: bytes
+    key: bytes
+    password: str
+    service_password: str
+    def __init__(self, ca: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., key: _Optional[bytes] = ..., password: _Optional[str] = ..., service_password: _Optional[str] = ...) -> None: ...
 
 class Plugin(_message.Message):
     __slots__ = ("name", "url", "sha256")
