@@ -1,0 +1,220 @@
+"""Readings: what was measured of whom and when; the vocabulary that all of telemetry shares.
+
+Whoever collects puts readings onto the ``Board``; charts, alerts, reports and exporters take them
+from there. Counters of Elasticsearch and Mesos are rates here already, so every figure stands for
+itself. A figure that could not be had is missing, never zero.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Scope(StrEnum):
+    """What kind of thing a figure is about."""
+
+    CLUSTER = "cluster"
+    NODE = "node"
+    HOST = "host"
+    SERVICE = "service"                 # one process of the service
+
+
+class Subject(NamedTuple):
+    """Whom a figure is about. ``cluster`` is empty for hosts and for the service."""
+
+    scope: Scope
+    cluster: str
+    name: str                           # of the node or host; empty for clusters
+
+
+def of_cluster(cluster: str) -> Subject:
+    """A cluster as a whole."""
+    return Subject(Scope.CLUSTER, cluster, "")
+
+
+def of_node(cluster: str, node: str) -> Subject:
+    """One node of a cluster."""
+    return Subject(Scope.NODE, cluster, node)
+
+
+def of_host(host: str) -> Subject:
+    """A host, whatever runs there."""
+    return Subject(Scope.HOST, "", host)
+
+
+OF_SERVICE = Subject(Scope.SERVICE, "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a figure means. Its unit is the end of its name; without one it is a plain number."""
+
+    name: str
+    scope: Scope
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Figures of one subject at one moment, by the name of their metric."""
+
+    at: float                           # seconds since the epoch
+    subject: Subject
+    values: Mapping[str, float]
+
+
+class Point(NamedTuple):
+    """A piece of a series: its begin, and the lowest, mean and highest figure in it."""
+
+    at: float
+    low: float
+    mean: float
+    high: float
+
+
+class History(Protocol):
+    """Readings of the last hours and days, in a fixed space; survives restarts."""
+
+    def append(self, readings: Sequence[Reading]) -> None:
+        """Keep them; older than what is kept of their subject already is dropped."""
+
+    def series(self, subject: Subject, metric: str, since: float, until: float,
+               points: int = 300) -> list[Point]:
+        """At most so many points, oldest first; gaps are left out."""
+
+    def subjects(self, scope: Scope, since: float) -> list[Subject]:
+        """Whom there is something of, by name."""
+
+    def close(self) -> None:
+        """Write what waits."""
+
+
+class Board:
+    """The newest reading of every subject that this process knows of; for the event loop only."""
+
+    def __init__(self) -> None:
+        self._newest: dict[Subject, Reading] = {}
+        self._listeners: list[Callable[[Sequence[Reading]], None]] = []
+
+    def listen(self, listener: Callable[[Sequence[Reading]], None]) -> None:
+        """Have every batch from now on; a listener must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    def put(self, readings: Iterable[Reading]) -> None:
+        """A batch that was measured together."""
+        batch = tuple(readings)
+        for reading in batch:
+            self._newest[reading.subject] = reading
+        for listener in self._listeners:
+            listener(batch)
+
+    def newest(self, subject: Subject) -> Reading | None:
+        """The last reading of a subject, however old."""
+        return self._newest.get(subject)
+
+    def nodes(self, cluster: str) -> list[Reading]:
+        """The last reading of each node of a cluster, by node name."""
+        return sorted((reading for subject, reading in self._newest.items()
+                       if subject.scope is Scope.NODE and subject.cluster == cluster),
+                      key=lambda reading: reading.subject.name)
+
+    def all(self, scope: Scope) -> list[Reading]:
+        """The last reading of everybody of a scope, by cluster and name."""
+        return sorted((reading for subject, reading in self._newest.items()
+                       if subject.scope is scope), key=lambda reading: reading.subject)
+
+    def forget(self, cluster: str) -> None:
+        """A cluster that is not run here any more, and its nodes."""
+        for subject in [one for one in self._newest if one.cluster == cluster and cluster]:
+            del self._newest[subject]
+
+    def keep_only(self, scope: Scope, subjects: Iterable[Subject]) -> None:
+        """Forget everybody else of a scope: nodes that are gone, hosts without a node."""
+        kept = set(subjects)
+        for subject in [one for one in self._newest if one.scope is scope and one not in kept]:
+            del self._newest[subject]
+
+
+# What there is. Exporters put their own prefix before the names.
+METRICS: tuple[Metric, ...] = (
+    *(Metric(name, Scope.CLUSTER, text) for name, text in (
+        ("status", "health: 0 green, 1 yellow, 2 red"),
+        ("nodes", "members of the cluster"),
+        ("nodes_wanted", "nodes that the spec asks for"),
+        ("documents", "documents in primary shards"),
+        ("store_mb", "size of all shards"),
+        ("shards", "active shards"),
+        ("unassigned_shards", "shards without a node"),
+        ("initializing_shards", "shards that are being built"),
+        ("relocating_shards", "shards that move"),
+        ("pending_tasks", "tasks that wait for the elected master"),
+        ("view_age_s", "how old the last look at the cluster is"),
+    )),
+    *(Metric(name, Scope.NODE, text) for name, text in (
+        ("up", "1 when the node answered, 0 when it did not"),
+        ("heap_used_percent", "of the heap"),
+        ("heap_used_mb", "used heap"),
+        ("heap_old_percent", "of the old generation's limit"),
+        ("heap_young_mb", "used young generation"),
+        ("gc_young_ms_per_s", "time in young collections"),
+        ("gc_old_ms_per_s", "time in old collections"),
+        ("gc_old_per_s", "old collections"),
+        ("disk_used_percent", "of the file system of the node's volume"),
+        ("disk_free_mb", "free for Elasticsearch there"),
+        ("disk_total_mb", "size of that file system"),
+        ("disk_read_per_s", "read operations of the node's devices"),
+        ("disk_write_per_s", "write operations of the node's devices"),
+        ("store_mb", "size of its shards"),
+        ("cpu_percent", "of all cores of the host, by the process"),
+        ("load_1m", "load of the host, as the node sees it"),
+        ("shards", "shards on it"),
+        ("documents", "documents in its shards"),
+        ("segments", "segments of its shards"),
+        ("segments_mb", "memory of segments"),
+        ("fielddata_mb", "field data in memory"),
+        ("query_cache_mb", "query cache"),
+        ("request_cache_mb", "request cache"),
+        ("index_buffer_mb", "index buffer"),
+        ("indexing_per_s", "documents indexed"),
+        ("indexing_ms", "mean time to index one"),
+        ("searches_per_s", "queries on its shards"),
+        ("search_ms", "mean time of one"),
+        ("merges", "merges that run"),
+        ("merge_mb_per_s", "merged"),
+        ("rejections_per_s", "requests that full queues turned away"),
+        ("breaker_trips_per_s", "requests that a breaker stopped"),
+        ("container_cpu_percent", "of one core, by the node's container, executor included"),
+        ("container_mem_mb", "resident memory of the container"),
+        ("container_mem_percent", "of the memory that the container may use"),
+        ("restarts_per_h", "starts of the node in the last hour"),
+    )),
+    *(Metric(name, Scope.HOST, text) for name, text in (
+        ("nodes", "nodes of ours on it"),
+        ("load_1m", "load"),
+        ("load_per_core", "load over the number of cores"),
+        ("cpu_percent", "of all cores, by nodes of ours"),
+        ("disk_used_percent", "of the fullest file system that nodes of ours use"),
+        ("disk_free_mb", "free on it"),
+        ("disk_read_per_s", "read operations"),
+        ("disk_write_per_s", "write operations"),
+        ("indexing_per_s", "documents indexed by nodes of ours"),
+        ("searches_per_s", "queries on shards of ours"),
+        ("reserved_cpus", "CPUs reserved for nodes of ours"),
+        ("reserved_mem_mb", "memory reserved for nodes of ours"),
+    )),
+    *(Metric(name, Scope.SERVICE, text) for name, text in (
+        ("clusters", "clusters that this process runs"),
+        ("cpu_percent", "of one core"),
+        ("mem_mb", "resident memory"),
+        ("inbox", "longest queue of events of a cluster"),
+        ("decide_ms", "mean time of a turn"),
+        ("offers_per_s", "offers received"),
+        ("declines_per_s", "offers declined"),
+        ("gates_held", "steps that a gate holds"),
+        ("masters_away", "clusters whose scheduler is not registered"),
+    )),
+)
+BY_NAME: Mapping[tuple[Scope, str], Metric] = {
+    (metric.scope, metric.name): metric for metric in METRICS}
