@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.facts import ClusterState, NodeRecord, NodeState
+from ..core.facts import ClusterState, NodeRecord, NodeState, Tls
 
 S = NodeState
 
@@ -44,6 +44,9 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
         yield Told("disconnected", "the connection to the Mesos master is gone", "warning")
     if new.link.error and new.link.error != old.link.error:
         yield Told("refused", f"Mesos refuses the scheduler: {new.link.error}", "error")
+    if new.identity.framework_id != old.identity.framework_id and old.identity.framework_id:
+        yield Told("framework_renewed", f"people want another framework than the one that was "
+                   f"removed: {new.identity.framework_id}", "warning")
     if new.revision != old.revision:
         counts = ", ".join(f"{group.name} {group.count}" for group in new.spec.groups)
         back = old.settled is not None and new.spec == old.settled[1]
@@ -63,12 +66,30 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
         yield Told("paused" if new.paused else "continued",
                    "the change is paused" if new.paused else "the change goes on")
     yield from _tell_operating(old, new)
+    yield from _tell_hosts(old, new)
     if new.held_allocation is not None and old.held_allocation is None:
         yield Told("allocation_held", "allocation is held at primaries for a restart")
     if new.held_allocation is None and old.held_allocation is not None:
         yield Told("allocation_restored", "allocation is as it was before")
     for task_id in new.link.strangers.keys() - old.link.strangers.keys():
         yield Told("stranger", f"task {task_id} belongs to no node and is stopped", "warning")
+
+
+def _tell_hosts(old: ClusterState, new: ClusterState) -> Iterator[Told]:
+    """Maintenance, and what is reserved and not needed."""
+    for host, plan in new.maintenance.items():
+        if old.maintenance.get(host) != plan:
+            what = "stopped meanwhile" if plan.mode == "stop" else "moved away"
+            yield Told("host_leaves", f"{host} is to go for maintenance ({plan.source}): nodes are "
+                       f"{what}", "warning", details={"host": host, "begins": plan.begins,
+                                                      "ends": plan.ends, "mode": plan.mode})
+    for host in old.maintenance.keys() - new.maintenance.keys():
+        yield Told("host_back", f"the maintenance of {host} is over", details={"host": host})
+    for key, orphan in new.orphans.items():
+        if key not in old.orphans:
+            what = "volume" if orphan.volume else "reservation"
+            yield Told("orphan_seen", f"a {what} of {orphan.node} on {orphan.host} belongs to no "
+                       "node", "warning", details={"orphan": key, "host": orphan.host})
 
 
 def _tell_operating(old: ClusterState, new: ClusterState) -> Iterator[Told]:
@@ -100,6 +121,17 @@ def _tell_operating(old: ClusterState, new: ClusterState) -> Iterator[Told]:
     if changed:
         yield Told("secrets_changed", f"secure settings were set or taken out: "
                    f"{', '.join(changed)}")
+    if new.tls is not None and old.tls is not None:
+        yield from _tell_tls(old.tls, new.tls)
+
+
+def _tell_tls(old: Tls, new: Tls) -> Iterator[Told]:
+    if new.generation != old.generation:
+        yield Told("certificates_rotated", "every node is to get a new certificate "
+                   f"(generation {new.generation})",
+                   details={"generation": new.generation})
+    if new.shown_at != old.shown_at:
+        yield Told("credentials_shown", "somebody was told the password of elastic", "warning")
 
 
 def _tell_health(old: ClusterState, new: ClusterState) -> Iterator[Told]:

@@ -27,12 +27,13 @@ from ..core.facts import ClusterState, EsView
 from ..core.operations import Decline, Operation, Remember
 from ..core.resources import Offer
 from ..store.codec import RecordBook, encode_event, from_records
-from ..store.contract import Entry, Lease, Store, Stored
+from ..store.contract import Delete, Entry, Lease, Put, Store, Stored
 from .chronicle import Told, tell
 
 # Bookkeeping of one moment: learned again after a restart, so not worth a line.
 _UNTOLD = (AskedFor, NeedsTold, ReconcileAsked)
 _NOT_WORTH = (ErrandProgress, RemoteSeen)
+NOTHING_BESIDE: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,21 @@ class Turn:
     operations: tuple[Operation, ...]
     told: tuple[tuple[int, Told], ...]
     decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A turn that is decided and not stored yet."""
+
+    changes: list[Put | Delete]
+    lines: list[Entry]
+    told: tuple[Told, ...]
+    decision: Decision
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self.changes or self.lines)
 
 
 @dataclass(slots=True)
@@ -61,19 +77,32 @@ class Cycle:
         return cls(from_records(records, name), store, lease, RecordBook(name, records))
 
     @classmethod
-    def create(cls, store: Store, lease: Lease, state: ClusterState, at: float) -> Cycle:
-        """A new cluster, stored before anything else happens; StoreError when it cannot be."""
+    def create(cls, store: Store, lease: Lease, state: ClusterState, at: float,
+               beside: Mapping[str, bytes] = NOTHING_BESIDE, override: str = "") -> Cycle:
+        """A new cluster, stored before anything else happens; StoreError when it cannot be.
+
+        ``beside``: records beside its facts, by path, in the same transaction.
+        ``override``: the rule that people have overruled for it.
+        """
         cycle = cls(state, store, lease, RecordBook(state.identity.name, {}))
-        told = Told("created", f"{state.identity.name} is wanted by {state.identity.tenant}")
-        cycle._commit(state, [], [told], at)
+        told = Told("created", f"{state.identity.name} is wanted by {state.identity.tenant}"
+                    + (f" (overriding {override})" if override else ""))
+        changes = [*cycle.book.changes(state), *(
+            cycle.book.put(path, data) for path, data in beside.items())]
+        written = store.write(lease, changes, [_told_entry(told, at)])
+        cycle.book.stored(state, changes, written.versions)
         return cycle
 
     def turn(self, events: Sequence[Event], offers: Sequence[Offer], now: float) -> Turn:
-        """Fold, decide, commit.
+        """Fold, decide, commit: ``prepare`` and ``commit`` in one.
 
         Raises InvariantBroken before anything is stored, StoreError when nothing could be: then
         the state is as before, and the same events may be given again.
         """
+        return self.commit(self.prepare(events, offers, now))
+
+    def prepare(self, events: Sequence[Event], offers: Sequence[Offer], now: float) -> Prepared:
+        """Fold and decide; nothing is stored, and the state is as before."""
         state = self.state
         for event in events:
             state = apply(state, event)
@@ -81,10 +110,20 @@ class Cycle:
         decision = decide(state, offers, now)
         invariants.check(decision.state)
         check_operations(state, decision.operations)
-        told = list(tell(self.state, decision.state))
-        last = self._commit(decision.state, self._entries(events, decision, now), told, now)
-        numbered = tuple(enumerate(told, start=last - len(told) + 1))
-        return Turn(decision.operations, numbered, decision)
+        told = tuple(tell(self.state, decision.state))
+        lines = self._entries(events, decision, now) + [_told_entry(item, now) for item in told]
+        return Prepared(self.book.changes(decision.state), lines, told, decision)
+
+    def commit(self, prepared: Prepared) -> Turn:
+        """Store a turn; from then on its state is the state. Runs on any thread, one at a time."""
+        decision, told, last = prepared.decision, prepared.told, 0
+        if prepared.writes:
+            written = self.store.write(self.lease, prepared.changes, prepared.lines)
+            self.book.stored(decision.state, prepared.changes, written.versions)
+            last = written.last_seq
+        self.state = decision.state
+        return Turn(decision.operations,
+                    tuple(enumerate(told, start=last - len(told) + 1)), decision)
 
     def put(self, path: str, data: bytes) -> None:
         """Write a record of the cluster beside its facts; StoreError when it cannot be done."""
@@ -97,19 +136,6 @@ class Cycle:
         told = Told("forgotten", f"{self.state.identity.name} is gone")
         self.store.write(self.lease, self.book.removal(),
                          [_told_entry(told, self.state.link.since)])
-
-    def _commit(self, state: ClusterState, entries: list[Entry], told: list[Told],
-                now: float) -> int:
-        """Store what differs; the number of the last line that was written."""
-        changes = self.book.changes(state)
-        lines = entries + [_told_entry(item, now) for item in told]
-        last = 0
-        if changes or lines:
-            written = self.store.write(self.lease, changes, lines)
-            self.book.stored(state, changes, written.versions)
-            last = written.last_seq
-        self.state = state
-        return last
 
     def _entries(self, events: Sequence[Event], decision: Decision, now: float) -> list[Entry]:
         lines = [_entry("input", _slim(event)) for event in events if self._worth(event)]

@@ -24,6 +24,7 @@ from ..core.errors import EsaasError
 from ..core.facts import ClusterState, EsView
 from ..core.operations import Operation, Remember, Teardown
 from ..core.resources import Offer
+from ..elastic.client import EsAccess
 from ..elastic.watch import Watch
 from ..mesos.link import MESOS_OPERATIONS, Acknowledgement, Inbound
 from ..store.contract import LeaseLost, StoreError, VersionConflict
@@ -33,6 +34,7 @@ from .cycle import Cycle, Turn
 log = structlog.get_logger(__name__)
 
 INBOX_SIZE = 10_000
+CLOCK_JUMP_S = 5.0                   # beyond what a clock that is kept in time ever does
 OFFER_MEMORY = 500                   # agents whose last answer is kept for people
 STORE_RETRY_S = 2.0
 LONGEST_SLEEP_S = 60.0
@@ -73,12 +75,16 @@ class ClusterLoop:
     """Runs one cluster; made, started and stopped on the event loop of the process.
 
     ``on_told`` gets every line of its history, ``on_changed`` is called after a turn in which
-    Elasticsearch was seen or the sentence changed, ``on_removed`` when nothing is left.
+    Elasticsearch was seen or the sentence changed, ``on_removed`` when nothing is left, and
+    ``on_lost`` when the cluster is another process's now: then nothing is sent any more. ``access``
+    tells how the nodes of a secured cluster are asked.
     """
 
     def __init__(self, cycle: Cycle, failpoints: Failpoints, observe_busy_s: float,
                  observe_idle_s: float, on_told: Callable[[str, int, float, Told], None],
-                 on_changed: Callable[[str], None], on_removed: Callable[[str], None]) -> None:
+                 on_changed: Callable[[str], None], on_removed: Callable[[str], None],
+                 on_lost: Callable[[str], None],
+                 access: Callable[[], EsAccess | None] = lambda: None) -> None:
         self.cycle = cycle
         self.name = cycle.state.identity.name
         self.link: Link | None = None
@@ -90,7 +96,9 @@ class ClusterLoop:
         self._waiting: deque[tuple[ev.Event, asyncio.Future[ClusterState]]] = deque()
         self._offers: dict[str, Offer] = {}
         self._failpoints = failpoints
-        self._on_told, self._on_changed, self._on_removed = on_told, on_changed, on_removed
+        self._on_told, self._on_changed = on_told, on_changed
+        self._on_removed, self._on_lost = on_removed, on_lost
+        self._clock = time.time() - time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._actions: set[asyncio.Task[None]] = set()
         self._busy = True
@@ -99,12 +107,17 @@ class ClusterLoop:
         self._shown_view: EsView | None = None
         self.changing = asyncio.Lock()          # one change by people at a time
         self.watch = Watch(self.name, lambda: self.state.spec.major, self._addresses,
-                           lambda: self._busy, self._seen, observe_busy_s, observe_idle_s)
+                           lambda: self._busy, self._seen, observe_busy_s, observe_idle_s, access)
 
     @property
     def state(self) -> ClusterState:
         """The facts as they are stored, and the volatile ones."""
         return self.cycle.state
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be drained."""
+        return self._inbox.qsize()
 
     def start(self, link: Link) -> None:
         """Connect to Mesos and begin to turn."""
@@ -162,6 +175,10 @@ class ClusterLoop:
             self._offers.clear()
             try:
                 turn = await self._turn(events, commands, offers)
+                self._still_ours()
+            except (LeaseLost, VersionConflict) as error:
+                await self._let_go(error, commands)
+                return
             # Whatever it is: this cluster alone is held, says so, and lets go of its offers.
             except Exception as error:  # noqa: BLE001
                 await self._hold(error, commands)
@@ -174,6 +191,27 @@ class ClusterLoop:
             if self.state.removed and await self._torn_down(turn):
                 await self._leave()
                 return
+
+    def owned(self) -> bool:
+        """Whether this process may still act for the cluster; asked before anything is sent."""
+        return self.cycle.store.held(self.cycle.lease)
+
+    def _still_ours(self) -> None:
+        if not self.owned():
+            raise LeaseLost(f"the lease of {self.name} is not known to be ours any more")
+
+    async def _let_go(self, error: Exception,
+                      commands: list[tuple[ev.Event, asyncio.Future[ClusterState]]]) -> None:
+        """Somebody else decides for this cluster now, or will: send nothing, forget it here."""
+        self._log.warning("cluster is let go", why=str(error))
+        self._held = StoreError(f"{self.name} is being taken over by another process")
+        self.sentence = f"held by lease_held: {error}"
+        _refuse([*commands, *self._waiting], self._held)
+        for task in (*self._actions, *self._tasks[1:]):
+            task.cancel()
+        if self.link is not None:
+            await asyncio.to_thread(self.link.stop)
+        self._on_lost(self.name)
 
     async def _hold(self, error: Exception,
                     commands: list[tuple[ev.Event, asyncio.Future[ClusterState]]]) -> None:
@@ -226,19 +264,33 @@ class ClusterLoop:
         self._failpoints.reach("drained")
         while True:
             now = time.time()
+            jumped = self._clock_jumped(now)
             try:
-                everything = [*events, *(event for event, _ in commands)]
-                turn = self.cycle.turn(everything, offers, now)
+                everything = [*jumped, *events, *(event for event, _ in commands)]
+                prepared = self.cycle.prepare(everything, offers, now)
+                # A store across the network may take its time: the other clusters go on.
+                turn = (await asyncio.to_thread(self.cycle.commit, prepared) if prepared.writes
+                        else self.cycle.commit(prepared))
                 self._failpoints.reach("committed")
                 return turn
             except (LeaseLost, VersionConflict):
                 raise                       # somebody else decides for this cluster now
             except StoreError as error:
+                self._still_ours()
                 self._log.error("store refuses, nothing is sent until it does", error=str(error))
                 self.sentence = f"held by store_writable: {error}"
                 _refuse(commands, error)
                 commands.clear()
                 await asyncio.sleep(STORE_RETRY_S)
+
+    def _clock_jumped(self, now: float) -> list[ev.Event]:
+        """When the wall clock was set, nobody knows how old a look is: none is trusted."""
+        clock = now - time.monotonic()
+        jump_s, self._clock = clock - self._clock, clock
+        if abs(jump_s) < CLOCK_JUMP_S:
+            return []
+        self._log.warning("clock was set", jump_s=round(jump_s, 1))
+        return [ev.ClockJumped(now, jump_s)]
 
     def _after(self, turn: Turn, acknowledgements: list[Acknowledgement]) -> None:
         """Send, then acknowledge."""
@@ -292,6 +344,8 @@ class ClusterLoop:
         return self._teardown is not None and await asyncio.wrap_future(self._teardown)
 
     async def _act(self, operation: Operation) -> None:
+        if not self.owned():
+            return
         subject = getattr(operation, "subject", "")
         acted = await self.watch.act(operation, lambda done, total: self._inbox_now(
             ev.ErrandProgress(time.time(), subject, done, total)))
@@ -318,5 +372,15 @@ class ClusterLoop:
             self.link = None
         self._tasks[1].cancel()
         await asyncio.gather(self._tasks[1], return_exceptions=True)
-        self.cycle.forget()
+        while True:
+            try:
+                await asyncio.to_thread(self.cycle.forget)
+                break
+            except (LeaseLost, VersionConflict) as error:
+                await self._let_go(error, [])
+                return
+            except StoreError as error:
+                self._log.error("store refuses to forget the cluster", error=str(error))
+                self.sentence = f"held by store_writable: {error}"
+                await asyncio.sleep(STORE_RETRY_S)
         self._on_removed(self.name)

@@ -1,29 +1,69 @@
 """What all parts of the service share: the loops of its clusters, and the way to command them."""
 from __future__ import annotations
 
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from ..core import events as ev
 from ..core.errors import EsaasError, Fault
-from ..core.facts import NodeRecord
+from ..core.facts import ClusterState, NodeRecord
 from ..core.spec import ClusterSpec, SpecFaults, parse_spec
 from ..runtime.loop import ClusterLoop
 from ..settings import Settings
-from ..store.contract import Store
-from .errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from ..store.contract import Entry, Store, StoreError
+from .access.book import LEASE as ACCESS
+from .errors import Conflict, Invalid, Malformed, NotFound, ServiceError, Unavailable
+
+# What the store keeps under a lease of its own cannot be the lease of a cluster.
+RESERVED_NAMES = frozenset({ACCESS})
 
 
-class Base:
+def confirmed(confirm: str, wanted: str, what: str) -> None:
+    """Invalid unless somebody has said the name again."""
+    if confirm != wanted:
+        raise Invalid(f"{what} must be confirmed by name", [
+            Fault("confirm", f"must be {wanted!r}, found {confirm[:80]!r}", "confirmed_by_name")])
+
+
+class Base(ABC):
     """The loops by cluster name, and what every request does with them."""
 
     settings: Settings
     _store: Store
     _loops: dict[str, ClusterLoop]
+    _unreadable: dict[str, str]         # why, by cluster
+
+    @abstractmethod
+    def _elsewhere(self, name: str) -> ServiceError | None:
+        """Why a cluster that exists is not run here; None when there is no such cluster."""
+
+    @abstractmethod
+    def _is_secured(self, name: str) -> bool:
+        """Whether a cluster is secured, wherever it runs."""
+
+    @abstractmethod
+    def _tenant_of(self, name: str) -> str | None:
+        """Whose cluster it is, wherever it runs; None when there is none."""
+
+    @abstractmethod
+    def _check_ports(self, spec: ClusterSpec) -> None:
+        """Conflict when a spec could not have its virtual ports."""
+
+    @abstractmethod
+    async def _claim_ports(self, spec: ClusterSpec) -> None:
+        """Have the virtual ports that a spec wants; Conflict, Unavailable."""
+
+    @abstractmethod
+    def _quota_checked(self, old: ClusterState | None, new: ClusterSpec,
+                       ) -> AbstractAsyncContextManager[list[Fault]]:
+        """What a spec takes beyond the quota of its tenant; nobody changes that meanwhile."""
 
     def _loop(self, name: str) -> ClusterLoop:
         loop = self._loops.get(name)
         if loop is None:
-            raise NotFound(f"no cluster is called {name!r}")
+            raise self._elsewhere(name) or NotFound(f"no cluster is called {name!r}")
         return loop
 
     def _node(self, loop: ClusterLoop, node: str) -> NodeRecord:
@@ -32,6 +72,13 @@ class Base:
             raise NotFound(f"{loop.name} has no node {node!r}; it has "
                            + ", ".join(sorted(loop.state.nodes)))
         return record
+
+    async def _journal(self, name: str | None, after: int, limit: int) -> list[tuple[str, Entry]]:
+        """Lines of history; a store across the network may take its time, or not answer."""
+        try:
+            return await asyncio.to_thread(self._store.journal, name, "told", after, limit)
+        except StoreError as error:
+            raise Unavailable(f"the history cannot be read now: {error}") from error
 
     @staticmethod
     def _not_deleting(loop: ClusterLoop) -> None:
@@ -54,10 +101,17 @@ class Base:
             spec = parse_spec(body)
         except SpecFaults as error:
             raise Invalid("the spec cannot be carried out", error.faults) from error
-        faults = [*self._distribution_faults(spec), *self._remote_faults(spec)]
+        faults = [*self._name_faults(spec), *self._distribution_faults(spec),
+                  *self._remote_faults(spec), *self._port_faults(spec)]
         if faults:
             raise Invalid("the spec cannot be carried out", faults)
         return spec
+
+    @staticmethod
+    def _name_faults(spec: ClusterSpec) -> list[Fault]:
+        if spec.name not in RESERVED_NAMES:
+            return []
+        return [Fault("name", f"{spec.name} is a name of the service itself", "name_is_free")]
 
     def _distribution_faults(self, spec: ClusterSpec) -> list[Fault]:
         if spec.distribution is not None or spec.version in self.settings.distributions:
@@ -67,15 +121,30 @@ class Base:
                       f"{known}); name one in 'distribution' with url and sha256",
                       "distribution_known")]
 
+    def _port_faults(self, spec: ClusterSpec) -> list[Fault]:
+        """A port that is wished for is one of those that the service gives out."""
+        bounds, wish = self.settings.virtual_ports, spec.virtual_port
+        if bounds is None:
+            return [Fault(field, "this service gives out no virtual ports (--virtual-ports)",
+                          "virtual_ports_are_given") for field, wanted in (
+                              ("virtual_port", wish), ("virtual_roles", spec.virtual_roles))
+                    if wanted]
+        if wish is None or bounds[0] <= wish <= bounds[1]:
+            return []
+        return [Fault("virtual_port", f"must be from {bounds[0]} to {bounds[1]}",
+                      "virtual_port_in_range")]
+
     def _remote_faults(self, spec: ClusterSpec) -> list[Fault]:
         """A remote cluster is one of ours, of the same tenant, and another one."""
         faults = []
         for index, remote in enumerate(spec.remotes):
             if remote.cluster is None:
                 continue
-            other = self._loops.get(remote.cluster)
-            if remote.cluster == spec.name or other is None or (
-                    other.state.identity.tenant != spec.tenant):
+            if remote.cluster == spec.name or self._tenant_of(remote.cluster) != spec.tenant:
                 faults.append(Fault(f"remotes[{index}].cluster", f"{remote.cluster} is no other "
                                     f"cluster of {spec.tenant}", "remote_is_ours"))
+            elif self._is_secured(remote.cluster):
+                faults.append(Fault(f"remotes[{index}].cluster", f"{remote.cluster} is secured: "
+                                    "its nodes trust the certificate authority of their own "
+                                    "cluster only", "remote_is_not_secured"))
         return faults

@@ -14,7 +14,7 @@ from ..core.leaving import moves
 from ..core.plan import wanted_nodes
 from ..core.rolling import order
 from ..core.spec import ClusterSpec
-from ..core.validate import setting_names, shrinks, validate
+from ..core.validate import setting_names, shrinks, validate, version_number
 from .views import Preview
 
 
@@ -38,12 +38,25 @@ def refusals(state: ClusterState, new: ClusterSpec,
     after = replace(state, spec=new)
     # A limit that is lowered below what stands there would break an invariant at once.
     faults += [Fault("groups", found, "host_limit") for found in host_limit(after)]
+    if not any(fault.rule == "no_downgrade" for fault in faults):
+        faults += _written_by_newer(state, new)
     gone = {group.name for group in state.spec.groups} - {group.name for group in new.groups}
     for record in state.nodes.values():
         if record.group in gone and record.state is not NodeState.PLANNED:
             faults.append(Fault("groups", f"{record.name} of {record.group} is still there",
                                 "groups_are_emptied_first"))
     return faults
+
+
+def _written_by_newer(state: ClusterState, new: ClusterSpec) -> Iterator[Fault]:
+    """Nodes that have run what the cluster is to go back from, whether they are members or not."""
+    wanted = version_number(new.version)
+    if wanted >= version_number(state.spec.version):
+        return
+    for record in state.nodes.values():
+        if record.version is not None and version_number(record.version) > wanted:
+            yield Fault("version", f"{record.name} has run {record.version}, and cannot go back "
+                        f"to {new.version}", "no_downgrade")
 
 
 def replace_refusals(state: ClusterState, record: NodeRecord) -> list[Fault]:
@@ -81,8 +94,8 @@ def restart_reason(before: ClusterState, after: ClusterState, record: NodeRecord
     old, new = before.group_of(record), after.group_of(record)
     found = []
     if old is not None and new is not None:
-        was = parts(before.spec, old, before.secrets)
-        is_ = parts(after.spec, new, after.secrets)
+        was = parts(before.spec, old, before.secrets, before.tls)
+        is_ = parts(after.spec, new, after.secrets, after.tls)
         found = [key for key in sorted(was.keys() | is_.keys()) if was.get(key) != is_.get(key)]
         found += [field for field in ("cpus", "mem_mb")
                   if getattr(old, field) != getattr(new, field)]

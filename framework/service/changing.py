@@ -9,20 +9,14 @@ from ..core.errors import Fault
 from ..core.facts import NodeRecord, NodeState
 from ..core.gates import FORCIBLE
 from ..core.plan import Step, diff
+from ..core.quota import QUOTA_RULES
 from ..core.spec import ClusterSpec, SpecFaults
 from ..core.validate import NEVER_OVERRIDDEN
 from ..runtime.loop import ClusterLoop
 from . import change, present
-from .base import Base
+from .base import Base, confirmed
 from .errors import Conflict, Invalid, Malformed, NotFound
 from .views import Accepted, Preview, RevisionView
-
-
-def confirmed(confirm: str, wanted: str, what: str) -> None:
-    """Invalid unless somebody has said the name again."""
-    if confirm != wanted:
-        raise Invalid(f"{what} must be confirmed by name", [
-            Fault("confirm", f"must be {wanted!r}, found {confirm[:80]!r}", "confirmed_by_name")])
 
 
 class Changing(Base):
@@ -74,13 +68,17 @@ class Changing(Base):
         if change.brings_settings(state.spec, new):
             known = await loop.watch.known_settings()
             state = loop.state          # of now: the question took a while
-        self._not_overruled(name, change.refusals(state, new, known), override)
-        preview = change.preview(state, new)
-        revision = state.revision + 1
-        if dry_run:
-            return Accepted(cluster=name, revision=revision, preview=preview,
-                            message="the change can be made; nothing was changed")
-        await self._command(loop, ev.SpecAccepted(time.time(), revision, new, override or ""))
+        async with self._quota_checked(state, new) as beyond:
+            state = loop.state
+            self._not_overruled(name, [*change.refusals(state, new, known), *beyond], override)
+            preview = change.preview(state, new)
+            revision = state.revision + 1
+            self._check_ports(new)
+            if dry_run:
+                return Accepted(cluster=name, revision=revision, preview=preview,
+                                message="the change can be made; nothing was changed")
+            await self._claim_ports(new)
+            await self._command(loop, ev.SpecAccepted(time.time(), revision, new, override or ""))
         return Accepted(cluster=name, revision=revision, preview=preview,
                         message="; ".join(preview.changes) or f"revision {revision} is wanted")
 
@@ -88,6 +86,8 @@ class Changing(Base):
     def _not_overruled(name: str, faults: list[Fault], override: str | None) -> None:
         """Raise unless the one rule that is overridden is the only one that refuses."""
         kept = [fault for fault in faults if fault.rule != override]
+        if kept and all(fault.rule in QUOTA_RULES for fault in kept):
+            raise Invalid(f"{name} would take more than its quota", kept)
         if kept:
             raise Conflict(f"{name} cannot be changed like that", kept)
         if override and not faults:
@@ -131,11 +131,11 @@ class Changing(Base):
             return await self._change(loop, spec.model_copy(update={"plugins": kept}), dry_run,
                                       None)
 
-    def revisions(self, name: str) -> list[RevisionView]:
+    async def revisions(self, name: str) -> list[RevisionView]:
         """Every spec that was wanted, newest first; NotFound."""
         loop = self._loop(name)
         wanted_at = {1: loop.state.identity.created_at}
-        for _, entry in self._store.journal(name, "told", 0, 10_000):
+        for _, entry in await self._journal(name, 0, 10_000):
             if entry.kind == "revision":
                 event = present.event_view(name, entry)
                 wanted_at[event.details["revision"]] = event.at
@@ -148,7 +148,7 @@ class Changing(Base):
         loop = self._loop(name)
         async with loop.changing:
             state = loop.state
-            waits = state.canary is not None and state.canary.revision > state.approved
+            waits = state.waiting_canary is not None
             if state.paused != paused:
                 await self._command(loop, ev.Paused(time.time(), paused))
             if waits and not paused:

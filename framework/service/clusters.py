@@ -10,7 +10,6 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +17,41 @@ import structlog
 
 from .. import __version__
 from ..core import events as ev
-from ..core.errors import EsaasError, Fault
+from ..core.errors import Fault
 from ..core.facts import ClusterState, Identity
-from ..core.operations import LaunchPayload
 from ..core.plan import founded
-from ..core.spec import ClusterSpec, Plugin
+from ..core.spec import ClusterSpec
 from ..mesos.link import MesosLink
-from ..mesos.translate import ExecutorFile, Supply, framework_info
 from ..runtime.chronicle import Told
 from ..runtime.cycle import Cycle
 from ..runtime.loop import ClusterLoop, Failpoints
 from ..settings import Settings
-from ..store.codec import CodecError
-from ..store.contract import StoreBusy, StoreError
-from ..store.sqlite import SqliteStore
+from ..store.contract import Store, StoreBusy, StoreError
+from ..store.opening import open_store
+from ..telemetry.history import SqliteHistory
+from ..telemetry.readings import Board
 from . import present
-from .changing import Changing, confirmed
+from .access.access import Access, read_token_file
+from .alerts.alerts import Alerts
+from .balancing import Balancing
+from .base import confirmed
+from .certificates import make_authority
+from .changing import Changing
+from .charting import Charting
 from .delivery import build_executor
-from .errors import Conflict, NotFound, Unavailable
-from .operating import Operating
-from .vault import Vault
+from .errors import Conflict, Unavailable
+from .foreign import Foreign, Member
+from .measuring import Measuring
+from .oplog.book import Book
+from .peering import Peering
+from .platform import Platform
+from .releases import Releases
+from .running import Running
+from .securing import Securing
+from .sharing import Sharing
+from .tenants.records import Register
+from .tenants.tenants import Tenants, operator_of
+from .vault import Vault, agree_on_key, tls_path
 from .views import (
     Accepted,
     ClusterDetail,
@@ -45,6 +59,7 @@ from .views import (
     EventView,
     NodeView,
     OfferView,
+    Owner,
     PlanView,
     ServiceStatus,
 )
@@ -55,124 +70,143 @@ WATCHER_QUEUE = 1000                # a watcher that is further behind loses the
 MAX_CLUSTERS = 1000
 
 
-class Clusters(Changing, Operating):
+class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
+               Releases, Platform, Measuring, Charting, Alerts):
     """Fulfils ``ClusterService``.
 
-    Raises StoreBusy when another process uses the same state directory, StoreError when it cannot
-    be opened.
+    Raises StoreBusy when another process uses the same state directory, StoreError when the store
+    cannot be opened, VaultError when this process has not the key of a shared store.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.executor_file: Path | None = build_executor(settings.state_dir / "executor")
-        self._store = SqliteStore(settings.state_dir)
-        self._vault = Vault(settings.state_dir)
         self._base_url = settings.advertise_url or ""
-        self._instance = f"{socket.gethostname()}:{os.getpid()}"
+        self._instance = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        token_file = settings.admin_token_file
+        file_token = read_token_file(token_file) if token_file else ""
+        self._store = self._opened()
+        self.access = Access(self._store, settings.state_dir,
+                             self._vault.derived("session cookies"), self._instance,
+                             file_token=file_token)
+        self.book = Book(self._store, self._instance, keep_s=settings.oplog_keep_s)
+        self.board = Board()
+        self._answers = {}
+        self.history = SqliteHistory(settings.state_dir / "history.sqlite")
+        self.board.listen(self.history.append)
         self._loops: dict[str, ClusterLoop] = {}
         self._failpoints = Failpoints(settings.failpoint)
         self._watchers: dict[asyncio.Queue[EventView | ClusterSummary], str | None] = {}
         self._creating = asyncio.Lock()
         self._unreadable: dict[str, str] = {}
+        self._sharing: Sharing | None = None
+        self._foreign = Foreign()
+        self._host_records = {}
+        self._host_task = None
+        self._register = Register(self._store, self._instance)
+        self._operator = operator_of(settings)
+        self._listeners: set[asyncio.Queue[str]] = set()
+        self._reached, self._rung = {}, asyncio.Event()
+        self._port_records, self._port_task = {}, None
         self._started_at = time.time()
+        self._make_alerts()
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A key of 32 bytes that only processes with the same secret key have."""
+        return self._vault.derived(purpose)
+
+    def _opened(self) -> Store:
+        """The store, and the key that goes with it."""
+        settings, credentials = self.settings, self.settings.store_credentials
+        store = open_store(settings.store or settings.state_dir,
+                           credentials.pair() if credentials else None)
+        try:
+            if settings.store is not None:
+                agree_on_key(store, settings.key_path, self._instance)
+            self._vault = Vault(settings.key_path)
+        except BaseException:
+            store.close()
+            raise
+        if settings.store is not None and credentials is None:
+            log.warning("the store in ZooKeeper is open to whoever reaches it; give credentials",
+                        store=settings.store)
+        return store
 
     def advertise(self, url: str) -> None:
         """The base URL at which agents reach this service, once its port is known."""
         self._base_url = self.settings.advertise_url or url
 
     async def start(self) -> None:
-        """Take up every stored cluster; agents must be able to fetch the executor by now."""
-        records = self._store.read("clusters")
-        names = sorted({path.split("/")[1] for path in records if path.endswith("/meta")})
-        for name in names:
-            lease = self._store.acquire(name, self._instance)
-            mine = {path: stored for path, stored in records.items()
-                    if path.startswith(f"clusters/{name}/")}
-            try:
-                cycle = Cycle.load(self._store, lease, name, mine)
-            except CodecError as error:
-                # Its nodes run on; the others must not suffer for it.
-                log.critical("cluster cannot be read and is left alone", cluster=name,
-                             error=str(error))
-                self._unreadable[name] = str(error)
-                continue
-            self._run(cycle)
-        log.info("service started", clusters=len(names), mesos=self.settings.mesos_master)
+        """Take up this process's share; agents must be able to fetch the executor by now."""
+        self.book.start()
+        await self._read_hosts()
+        await self._read_ports()
+        self._host_task = asyncio.create_task(self._watch_hosts(), name="hosts")
+        self._sharing = Sharing(self._store, self._instance, self)
+        await self._sharing.start(Member(url=self._base_url, started_at=self._started_at)
+                                  .model_dump_json().encode())
+        self._port_task = asyncio.create_task(self._watch_ports(), name="ports")
+        self._measure_tasks = self._start_measuring()
+        self._balance_task = asyncio.create_task(self.balance_by_itself(), name="balance")
+        await self._start_tenants()
+        self._start_alerts()
+        log.info("service started", clusters=len(self._loops), mesos=self.settings.mesos_master)
 
     async def stop(self) -> None:
         """Disconnect everything; clusters keep running."""
+        if self._sharing is not None:
+            await self._sharing.stop()
+        for task in (self._host_task, self._port_task, self._balance_task,
+                     *self._measure_tasks):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        await self._stop_tenants()
+        await self._stop_alerts()
         await asyncio.gather(*(loop.stop() for loop in self._loops.values()))
-        self._store.close()
-
-    def _run(self, cycle: Cycle) -> ClusterLoop:
-        settings, identity = self.settings, cycle.state.identity
-        loop = ClusterLoop(cycle, self._failpoints, settings.observe_busy_s,
-                           settings.observe_idle_s, self._told, self._changed, self._removed)
-        credentials = settings.credentials_of(identity.tenant)
-        framework = framework_info(identity, settings.failover_timeout_s, settings.executor_user,
-                                   f"{self._base_url}/clusters/{identity.name}")
-        link = MesosLink(identity, settings.mesos_master, framework, self._executor(),
-                         partial(self._supply, cycle), loop.deliver,
-                         credentials.secret.get_secret_value() if credentials else None)
-        self._loops[identity.name] = loop
-        loop.start(link)
-        return loop
-
-    def _executor(self) -> ExecutorFile:
-        assert self.executor_file is not None
-        name = self.executor_file.name
-        return ExecutorFile(f"{self._base_url}/v1/executor/{name}", name,
-                            self.settings.executor_python, self.settings.executor_user)
-
-    def _supply(self, cycle: Cycle, payload: LaunchPayload) -> Supply:
-        """Where the parts of a launch come from; EsaasError when one is not to be had."""
-        if payload.sidecar is not None:
-            return Supply()
-        url, sha256 = payload.url, payload.sha256
-        if not url or not sha256:
-            known = self.settings.distributions.get(payload.version)
-            if known is None:
-                raise EsaasError(f"no distribution of {payload.version} is known here")
-            url, sha256 = known.url, known.sha256
-        values = self._vault.read(cycle) if payload.secrets else {}
-        missing = sorted(set(payload.secrets) - set(values))
-        if missing:
-            raise EsaasError(f"secure settings without a value: {', '.join(missing)}")
-        return Supply(url, sha256, tuple(self._plugin(item, payload.version)
-                                         for item in payload.plugins),
-                      {key: values[key] for key in payload.secrets})
-
-    def _plugin(self, plugin: Plugin, version: str) -> tuple[str, str, str]:
-        """(name, url, sha256): the spec's own source, the catalog's, or Elastic's by name."""
-        if plugin.url and plugin.sha256:
-            return plugin.name, plugin.url, plugin.sha256
-        known = self.settings.plugins.get(plugin.name, {}).get(version)
-        return (plugin.name, known.url, known.sha256) if known else (plugin.name, "", "")
+        await self.book.close()
+        await asyncio.to_thread(self.history.close)
+        await asyncio.to_thread(self._store.close)
 
     # ------------------------------------------------------------------ looking
 
     def status(self) -> ServiceStatus:
         """The service itself."""
         return ServiceStatus(
-            version=__version__, instance=self._instance, store="embedded",
+            version=__version__, instance=self._instance, store=self.settings.store or "embedded",
             mesos_master=self.settings.mesos_master, clusters=len(self._loops),
+            members=self._members(), owners=self._owners(),
             clusters_connected=sum(loop.state.link.connected for loop in self._loops.values()),
             started_at=self._started_at, unreadable=dict(self._unreadable))
 
     def list_clusters(self, tenant: str | None = None) -> list[ClusterSummary]:
-        """All clusters, or a tenant's, by name."""
-        return [self._summary(loop) for _, loop in sorted(self._loops.items())
-                if tenant is None or loop.state.identity.tenant == tenant]
+        """All clusters, or a tenant's, by name; those of other processes as they last told."""
+        found = self._foreign.summaries() | {
+            name: self._summary(loop) for name, loop in self._loops.items()}
+        return [summary for _, summary in sorted(found.items())
+                if tenant is None or summary.tenant == tenant]
 
-    @staticmethod
-    def _summary(loop: ClusterLoop) -> ClusterSummary:
-        return present.summary_view(loop.state, loop.sentence, time.time())
+    def owner(self, name: str) -> Owner:
+        """Whose a cluster is, wherever it runs; NotFound, Unavailable."""
+        summary = self._foreign.summaries().get(name)
+        if name not in self._loops and summary is not None:
+            return Owner(name=name, tenant=summary.tenant, created_at=summary.created_at)
+        identity = self._loop(name).state.identity
+        return Owner(name=name, tenant=identity.tenant, created_at=identity.created_at)
+
+    def owners(self) -> list[Owner]:
+        """Whose each cluster is, by name."""
+        return [self.owner(name) for name in sorted({*self._loops, *self._foreign.words})]
+
+    # -------------------------------------------------------------------- events
+
 
     def show(self, name: str) -> ClusterDetail:
         """One cluster; NotFound."""
         loop = self._loop(name)
         master = loop.link.master if isinstance(loop.link, MesosLink) else None
-        return present.detail_view(loop.state, loop.sentence, master, time.time())
+        return present.detail_view(loop.state, loop.sentence, master, time.time(),
+                                   self._ports_of(loop.state))
 
     def nodes(self, name: str) -> list[NodeView]:
         """Its nodes; NotFound."""
@@ -191,11 +225,12 @@ class Clusters(Changing, Operating):
         """The last answer to each agent's offers; NotFound."""
         return list(present.offer_views(self._loop(name).answers))
 
-    def events(self, name: str | None, after: int = 0, limit: int = 200) -> list[EventView]:
+    async def events(self, name: str | None, after: int = 0,
+                     limit: int = 200) -> list[EventView]:
         """Lines of history, oldest first; NotFound for a cluster that is not and never was."""
-        found = self._store.journal(name, "told", after, limit)
-        if name is not None and not found and name not in self._loops:
-            raise NotFound(f"no cluster is called {name!r}")
+        found = await self._journal(name, after, limit)
+        if name is not None and not found:
+            self._loop(name)
         return [present.event_view(cluster, entry) for cluster, entry in found]
 
     async def watch(self, name: str | None) -> AsyncIterator[EventView | ClusterSummary]:
@@ -211,6 +246,8 @@ class Clusters(Changing, Operating):
     def _told(self, name: str, seq: int, at: float, told: Told) -> None:
         write = {"warning": log.warning, "error": log.error}.get(told.level, log.info)
         write("history", cluster=name, kind=told.kind, node=told.node, message=told.message)
+        self._tell_peers(name)
+        self._touch(name)
         if not self._watchers:
             return
         event = EventView(seq=seq, at=at, cluster=name, kind=told.kind, level=told.level,
@@ -221,22 +258,10 @@ class Clusters(Changing, Operating):
     def _changed(self, name: str) -> None:
         """A new look at a cluster: open pages show it, clusters that search it learn its nodes."""
         self._tell_remotes(name)
+        self._tell_peers(name)
+        self._touch(name)
         if self._watchers and name in self._loops:
             self._broadcast(name, self._summary(self._loops[name]))
-
-    def _tell_remotes(self, name: str) -> None:
-        """Clusters whose remote clusters follow one another."""
-        for loop in self._loops.values():
-            for remote in loop.state.spec.remotes:
-                other = self._loops.get(remote.cluster or "")
-                if other is None or name not in (loop.name, other.name):
-                    continue
-                seeds = tuple(sorted(record.seat.transport_address for record in
-                                     other.state.nodes.values() if record.seat is not None
-                                     and not record.retire and other.state.is_ready(record)
-                                     and not other.state.is_sidecar(record)))
-                if seeds:
-                    loop.remote_seen(other.name, seeds)
 
     def _broadcast(self, name: str, *items: EventView | ClusterSummary) -> None:
         for queue, wanted in self._watchers.items():
@@ -247,9 +272,14 @@ class Clusters(Changing, Operating):
                     queue.get_nowait()
                 queue.put_nowait(item)
 
+    def _removed(self, name: str) -> None:
+        super()._removed(name)
+        self._forget_reached({name})
+
     # ----------------------------------------------------------------- changing
 
-    async def create(self, body: Any, *, dry_run: bool = False) -> Accepted:
+    async def create(self, body: Any, *, dry_run: bool = False,
+                     override: str | None = None) -> Accepted:
         """Make a cluster; the same spec again changes nothing."""
         spec = self._checked(body)
         async with self._creating:
@@ -259,26 +289,54 @@ class Clusters(Changing, Operating):
             if spec.name in self._unreadable:
                 raise Conflict(f"{spec.name} exists, but its records cannot be read: "
                                f"{self._unreadable[spec.name]}")
-            if len(self._loops) >= MAX_CLUSTERS:
-                raise Conflict(f"this service already runs {len(self._loops)} clusters")
-            if dry_run:
-                return Accepted(cluster=spec.name, revision=1, changed=True,
-                                message="this spec can be carried out; nothing was changed")
-            credentials = self.settings.credentials_of(spec.tenant)
-            uid = uuid.uuid4().hex[:12]
-            # Chosen and stored before Mesos hears of it: a crash between registering and storing
-            # would leave a framework behind (docs/adr/0006-framework-id.md).
-            identity = Identity(spec.name, spec.tenant, uid, time.time(),
-                                credentials.principal if credentials else None,
-                                f"esaas-{spec.name}-{uid}")
-            try:
-                lease = self._store.acquire(spec.name, self._instance)
-                cycle = Cycle.create(self._store, lease, founded(identity, spec), time.time())
-            except (StoreBusy, StoreError) as error:
-                raise Unavailable(f"the cluster could not be stored: {error}") from error
-            self._run(cycle)
+            elsewhere = self._elsewhere(spec.name)
+            if elsewhere is not None:
+                raise elsewhere
+            if len(self.list_clusters()) >= MAX_CLUSTERS:
+                raise Conflict(f"this service already runs {MAX_CLUSTERS} clusters")
+            async with self._quota_checked(None, spec) as faults:
+                self._check_ports(spec)
+                self._not_overruled(spec.name, faults, override)
+                if dry_run:
+                    return Accepted(cluster=spec.name, revision=1, changed=True,
+                                    message="this spec can be carried out; nothing was changed")
+                await self._claim_ports(spec)
+                cycle = await self._founded(spec, override)
+            await self._align_hosts(self._run(cycle))
         return Accepted(cluster=spec.name, revision=1,
                         message=f"{spec.name} is being made; follow its plan")
+
+    async def _founded(self, spec: ClusterSpec, override: str | None) -> Cycle:
+        """A new cluster on record; Unavailable."""
+        credentials = self.settings.credentials_of(spec.tenant)
+        uid = uuid.uuid4().hex[:12]
+        # Chosen and stored before Mesos hears of it: a crash between registering and storing
+        # would leave a framework behind (docs/adr/0006-framework-id.md).
+        identity = Identity(spec.name, spec.tenant, uid, time.time(),
+                            credentials.principal if credentials else None,
+                            f"esaas-{spec.name}-{uid}")
+        try:
+            return await asyncio.to_thread(self._stored, founded(identity, spec), override)
+        except StoreError as error:
+            raise Unavailable(f"the cluster could not be stored: {error}") from error
+
+    def _stored(self, state: ClusterState, override: str | None = None) -> Cycle:
+        """A new cluster under a lease of this process; StoreError."""
+        name = state.identity.name
+        beside = {}
+        if state.tls is not None:
+            # In the transaction of the cluster itself: there is never one without the other.
+            authority = make_authority(name, state.identity.uid, state.identity.created_at)
+            beside[tls_path(name)] = self._vault.sealed(authority)
+        lease = self._store.acquire(name, self._instance)
+        try:
+            if name in self._store.names():
+                raise StoreBusy(f"another process has made {name} in this moment")
+            return Cycle.create(self._store, lease, state, state.identity.created_at, beside,
+                                override or "")
+        except StoreError:
+            self._store.release(lease)
+            raise
 
     @staticmethod
     def _created_before(state: ClusterState, spec: ClusterSpec) -> Accepted:
@@ -307,8 +365,3 @@ class Clusters(Changing, Operating):
         await self._command(loop, ev.DeleteAccepted(time.time()))
         return Accepted(cluster=name, revision=loop.state.revision,
                         message=f"{name} is being deleted, with all its volumes")
-
-    def _removed(self, name: str) -> None:
-        loop = self._loops.pop(name)
-        self._store.release(loop.cycle.lease)
-        log.info("cluster removed", cluster=name)

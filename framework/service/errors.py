@@ -31,7 +31,7 @@ class Unauthenticated(ServiceError):
 
 
 class Forbidden(ServiceError):
-    """Somebody else's cluster."""
+    """Not with this role, or somebody else's cluster."""
 
     status, code = 403, "forbidden"
 
@@ -54,7 +54,25 @@ class Invalid(ServiceError):
     status, code = 422, "invalid"
 
 
+class TooManyTries(ServiceError):
+    """Too many tries to log in; ``Retry-After`` says when to come again."""
+
+    status, code = 429, "too_many_tries"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(ServiceError):
     """The service cannot do it now (no store, too busy); the same request may succeed later."""
 
     status, code = 503, "unavailable"
+
+
+class Elsewhere(Unavailable):
+    """Another process runs the cluster; the doors pass the request on to it."""
+
+    def __init__(self, message: str, url: str) -> None:
+        super().__init__(message)
+        self.url = url

@@ -4,21 +4,24 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from abc import abstractmethod
 from typing import Any
 
 from ..core import events as ev
 from ..core.errands import KINDS
 from ..core.errands import find as find_errand
 from ..core.errors import Fault
+from ..core.spec import SECURED_SETTINGS
 from ..core.switches import KEYS, VALUES
 from ..runtime.loop import ClusterLoop
 from ..store.contract import StoreError
 from . import present
-from .base import Base
+from .base import Base, confirmed
 from .errors import Conflict, Invalid, Malformed, NotFound, Unavailable
 from .vault import Vault
 from .views import Accepted, OperationView, SecretView
 
+REMOVED = "removed"                 # how Mesos names a framework that was torn down
 MAX_SWITCH_S = 30 * 86400.0
 MAX_SECRETS = 100
 MAX_SECRET_CHARS = 10_000
@@ -31,6 +34,47 @@ class Operating(Base):
     """The part of ``ClusterService`` that acts on running clusters."""
 
     _vault: Vault
+
+    @abstractmethod
+    async def take_up(self, name: str) -> None:
+        """Run a stored cluster here."""
+
+    @abstractmethod
+    async def hand_over(self, name: str) -> None:
+        """Run it no more."""
+
+    # ------------------------------------------------------------------- framework
+
+    async def reregister(self, name: str, confirm: str) -> Accepted:
+        """Another framework for one that an operator has removed; nodes start on their volumes."""
+        loop = self._loop(name)
+        confirmed(confirm, name, "another framework")
+        async with loop.changing:
+            error = loop.state.link.error
+            if REMOVED not in error:
+                raise Conflict(f"the framework of {name} was not removed", [
+                    Fault("", "Mesos must have said that it was removed" + (
+                        f"; it says: {error}" if error else ""), "framework_removed")])
+            renewed = f"esaas-{name}-{loop.state.identity.uid}-{uuid.uuid4().hex[:6]}"
+            await self._command(loop, ev.FrameworkRenewed(time.time(), renewed))
+        await self.hand_over(name)
+        await self.take_up(name)
+        return Accepted(cluster=name, revision=loop.state.revision,
+                        message=f"{name} registers as {renewed}")
+
+    # --------------------------------------------------------------------- orphans
+
+    async def release_orphan(self, name: str, orphan: str, confirm: str) -> Accepted:
+        """Destroy what belongs to no node, with the volume that it may be; its id confirms it."""
+        loop = self._loop(name)
+        found = loop.state.orphans.get(orphan)
+        if found is None:
+            known = ", ".join(sorted(loop.state.orphans)) or "none"
+            raise NotFound(f"{name} has no orphan {orphan!r}; there are: {known}")
+        confirmed(confirm, orphan, "the end of a volume" if found.volume else "a release")
+        await self._command(loop, ev.OrphanReleased(time.time(), orphan))
+        return Accepted(cluster=name, revision=loop.state.revision, changed=not found.released,
+                        message=f"{orphan} on {found.host} is released when it is offered next")
 
     # -------------------------------------------------------------------- switches
 
@@ -101,7 +145,7 @@ class Operating(Base):
 
     def operations(self, name: str) -> list[OperationView]:
         """What was done once, newest first."""
-        return present.operation_views(self._loop(name).state)
+        return present.operation_views(self._loop(name).state, time.time())
 
     # ------------------------------------------------------------- secure settings
 
@@ -121,6 +165,10 @@ class Operating(Base):
             if loop.state.spec.major <= 6:
                 faults += [Fault(str(key)[:80], "the keystore of 6.x takes lower case only",
                                  "secret_name") for key in body if str(key) != str(key).lower()]
+            if loop.state.tls is not None:
+                faults += [Fault(str(key)[:80], "set by the service itself on a secured cluster",
+                                 "secret_name") for key in body
+                           if re.fullmatch(rf"bootstrap\.password|{SECURED_SETTINGS}", str(key))]
             if faults:
                 raise Invalid("these secure settings cannot be stored", faults)
             values = self._vault.read(loop.cycle)

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 
+from ..core import balancing, tls
 from ..core.draft import AgentAnswer
 from ..core.facts import ClusterState, Errand, NodeRecord, NodeState
 from ..core.gates import FORCIBLE
@@ -25,6 +27,7 @@ from .views import (
     NodeView,
     OfferView,
     OperationView,
+    OrphanView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -85,7 +88,8 @@ def node_view(state: ClusterState, record: NodeRecord) -> NodeView:
     started = record.state is not NodeState.PLANNED
     return NodeView(
         name=record.name, group=record.group, kind=group.kind if group else "elasticsearch",
-        paused=record.held, leaving=record.leaving, roles=list(group.roles) if group else [],
+        paused=record.held, leaving=record.leaving, moving=record.moving,
+        roles=list(group.roles) if group else [],
         state="ready" if state.is_ready(record) else record.state.value, detail=record.message,
         host=seat.host if seat else None, rack=seat.attribute("rack") if seat else None,
         agent_id=seat.agent_id if seat else None,
@@ -110,11 +114,23 @@ def endpoints(state: ClusterState) -> dict[str, list[str]]:
     for record in sorted(state.nodes.values(), key=lambda item: item.name):
         if record.seat is None or not state.is_ready(record) or state.is_sidecar(record):
             continue
-        url = f"http://{record.seat.http_address}"
+        url = f"{state.spec.scheme}://{record.seat.http_address}"
         group = state.group_of(record)
         for name in ("http", *(group.roles if group else ())):
             found[name].append(url)
     return found
+
+
+def seeds(state: ClusterState) -> tuple[str, ...]:
+    """Transport addresses of ready nodes, for clusters that search this one.
+
+    Of a secured one there are none: its nodes talk to those with its own certificates only.
+    """
+    if state.tls is not None:
+        return ()
+    return tuple(sorted(record.seat.transport_address for record in state.nodes.values()
+                        if record.seat is not None and not record.retire
+                        and state.is_ready(record) and not state.is_sidecar(record)))
 
 
 def summary_view(state: ClusterState, sentence: str, now: float) -> ClusterSummary:
@@ -133,11 +149,19 @@ def summary_view(state: ClusterState, sentence: str, now: float) -> ClusterSumma
         plan_done=plan.done, plan_total=len(plan.steps),
         summary=sentence if sentence.startswith("held") else summary(state, plan),
         revision=state.revision, connected=state.link.connected,
-        created_at=state.identity.created_at)
+        created_at=state.identity.created_at, secured=state.tls is not None,
+        documents=es.documents, store_mb=es.store_mb, disk_used_percent=fullest_disk(state))
 
 
-def detail_view(state: ClusterState, sentence: str, master: str | None,
-                now: float) -> ClusterDetail:
+def fullest_disk(state: ClusterState) -> float | None:
+    """How full the fullest disk of a member is, in percent; None when it is not known."""
+    members = state.es.nodes.values() if state.es is not None else ()
+    return max((one.disk_used_percent for one in members if one.disk_used_percent is not None),
+               default=None)
+
+
+def detail_view(state: ClusterState, sentence: str, master: str | None, now: float,
+                virtual_ports: Mapping[str, int] | None = None) -> ClusterDetail:
     """Everything on one page."""
     return ClusterDetail(
         **summary_view(state, sentence, now).model_dump(),
@@ -145,19 +169,26 @@ def detail_view(state: ClusterState, sentence: str, master: str | None,
         role=state.identity.role, mesos_master=master, es=es_view(state, now),
         nodes=[node_view(state, record) for _, record in sorted(state.nodes.items())],
         plan=plan_view(state, now), endpoints=endpoints(state),
-        switches=switch_views(state), operations=operation_views(state),
-        secrets=secret_views(state),
+        virtual_ports=dict(virtual_ports or {}),
+        switches=switch_views(state), operations=operation_views(state, now),
+        secrets=secret_views(state), orphans=orphan_views(state),
+        certificates_rotate_at=tls.due_at(state),
         settled_revision=state.settled[0] if state.settled else None,
         spec=state.spec.model_dump(mode="json"))
 
 
 def waiting_canary(state: ClusterState) -> str:
     """The first node of a change, while people are to look at it."""
-    canary = state.canary
-    waits = canary is not None and canary.revision == state.revision > state.approved
-    return canary.node if canary is not None and waits and state.is_ready(
-        state.nodes.get(canary.node) or NodeRecord(canary.node, "", NodeState.PLANNED, 0.0)
-    ) else ""
+    canary = state.waiting_canary
+    record = state.nodes.get(canary.node) if canary is not None else None
+    return record.name if record is not None and state.is_ready(record) else ""
+
+
+def orphan_views(state: ClusterState) -> list[OrphanView]:
+    """What is reserved for the cluster, and belongs to no node of it."""
+    return [OrphanView(id=orphan.id, node=orphan.node, host=orphan.host, volume=orphan.volume,
+                       disk_mb=orphan.disk_mb, seen_at=orphan.seen_at, released=orphan.released)
+            for _, orphan in sorted(state.orphans.items())]
 
 
 def switch_views(state: ClusterState) -> list[SwitchView]:
@@ -168,9 +199,16 @@ def switch_views(state: ClusterState) -> list[SwitchView]:
         restoring=switch.restoring) for name, switch in sorted(state.switches.items())]
 
 
-def operation_views(state: ClusterState) -> list[OperationView]:
-    """What people had done once, newest first."""
-    return [operation_view(item) for item in reversed(state.errands)]
+def operation_views(state: ClusterState, now: float) -> list[OperationView]:
+    """What people had done once, newest first; what waits says for which gate."""
+    return [_held(state, item, now) or operation_view(item) for item in reversed(state.errands)]
+
+
+def _held(state: ClusterState, item: Errand, now: float) -> OperationView | None:
+    answer = balancing.held(state, item, now) if item.status == "waiting" else None
+    if answer is None:
+        return None
+    return operation_view(replace(item, message=f"held by {answer.name}: {answer.reason}"))
 
 
 def operation_view(item: Errand) -> OperationView:

@@ -79,6 +79,7 @@ class NodeView(_View):
     detail: str = Field("", description="the last message about it, for people")
     paused: bool = Field(False, description="held for debugging: Elasticsearch is not started")
     leaving: str = Field("", description="why it is to go once it is drained")
+    moving: bool = Field(False, description="another node takes its place; it may be kept")
     host: str | None = None
     rack: str | None = None
     agent_id: str | None = None
@@ -98,6 +99,18 @@ class NodeView(_View):
     disk_used_percent: float | None = None
     heap_used_percent: float | None = None
     since: float = Field(description="when the state began")
+
+
+class OrphanView(_View):
+    """What is reserved with a cluster's labels, and belongs to no node of it."""
+
+    id: str
+    node: str
+    host: str
+    volume: bool
+    disk_mb: int
+    seen_at: float
+    released: bool = Field(description="whether people have released it")
 
 
 class ClusterSummary(_View):
@@ -122,6 +135,18 @@ class ClusterSummary(_View):
     revision: int
     connected: bool = Field(description="whether the scheduler is registered with a Mesos master")
     created_at: float
+    secured: bool = Field(False, description="whether nodes speak TLS only and ask for a password")
+    documents: int | None = Field(None, description="in primary shards")
+    store_mb: float | None = Field(None, description="of all shards")
+    disk_used_percent: float | None = Field(None, description="of its fullest node")
+
+
+class Owner(_View):
+    """Whose a cluster is, and since when."""
+
+    name: str
+    tenant: str
+    created_at: float
 
 
 class EsView(_View):
@@ -143,6 +168,8 @@ class EsView(_View):
 
 SwitchName = Literal["allocation", "rebalance", "read_only"]
 OperationKind = Literal["flush", "clear_cache", "force_merge", "reroute_retry"]
+# What the service has done beside: moves of shards that people or it itself have chosen.
+RecordedKind = Literal[OperationKind, "move_shards"]
 
 
 class SwitchView(_View):
@@ -160,7 +187,7 @@ class OperationView(_View):
     """Something that people had done once, and what came of it."""
 
     id: str
-    kind: OperationKind
+    kind: RecordedKind
     parameters: dict[str, Any] = {}
     status: Literal["waiting", "running", "done", "failed"]
     asked_at: float
@@ -177,6 +204,15 @@ class SecretView(_View):
     version: int = Field(description="counts how often it was set")
 
 
+class CredentialsView(_View):
+    """How people get into a secured cluster."""
+
+    user: str = Field(examples=["elastic"])
+    password: str = Field(repr=False, description="as it was made with the cluster; who has set "
+                          "another in Elasticsearch knows it alone")
+    ca_certificate: str = Field(description="PEM; trust this to know the cluster's nodes")
+
+
 class ClusterDetail(ClusterSummary):
     """Everything on one page."""
 
@@ -189,13 +225,93 @@ class ClusterDetail(ClusterSummary):
     plan: PlanView
     endpoints: dict[str, list[str]] = Field(
         description="URLs by role", examples=[{"http": ["http://127.0.0.1:31100"]}])
+    virtual_ports: dict[str, int] = Field({}, examples=[{"http": 20000}])
     spec: dict[str, Any]
     switches: list[SwitchView] = []
     operations: list[OperationView] = Field([], description="the last ones, newest first")
+    orphans: list[OrphanView] = []
     secrets: list[SecretView] = []
+    certificates_rotate_at: float | None = Field(
+        None, description="when the nodes of a secured cluster get new certificates by themselves")
     settled_revision: int | None = Field(
         None, description="the last revision that was in force on every node; abandon goes back "
         "to it")
+
+
+class NodeFacts(_View):
+    """Where a node is, and how large."""
+
+    name: str
+    host: str | None = None
+    rack: str | None = None
+    roles: list[str]
+    http: str | None = None
+    transport: str | None = None
+    cpus: float
+    mem_mb: int
+    heap_mb: int
+    disk_mb: int
+
+
+class SnippetView(_View):
+    """How a client is pointed at the cluster."""
+
+    language: str = Field(examples=["Python"])
+    text: str
+
+
+class DeliveryView(_View):
+    """What whoever uses a cluster has to know, on one page."""
+
+    name: str
+    tenant: str
+    version: str
+    health: Health
+    description: str
+    endpoints: dict[str, list[str]]
+    nodes: list[NodeFacts]
+    plugins: list[str]
+    settings: dict[str, Any]
+    default_replicas: int
+    secured: bool
+    credentials: str = Field(description="who holds them and how to get them; never what they are")
+    reserved_cpus: float
+    reserved_mb: dict[str, int] = Field(examples=[{"mem": 6144, "disk": 30720}])
+    dashboards: list[str] = Field(description="addresses of its sidecars that answer")
+    snippets: list[SnippetView]
+
+
+class NodeEndpoint(_View):
+    """A node that takes requests."""
+
+    name: str
+    address: str = Field(examples=["10.0.0.1:31100"], description="host:port of its HTTP")
+    roles: list[str]
+
+
+class EndpointsView(_View):
+    """Where a cluster is reached; nodes that are about to stop are not among its nodes."""
+
+    cluster: str
+    tenant: str
+    version: str = Field(description="of this content: another one means another content")
+    secured: bool = Field(description="whether nodes speak TLS only")
+    virtual_ports: dict[str, int] = Field({}, examples=[{"http": 20000}], description="the ports "
+                                          "that HAProxy answers on; they stay when nodes move")
+    http: list[str] = Field([], description="URLs of all")
+    master: list[str] = []
+    data: list[str] = []
+    ingest: list[str] = []
+    nodes: list[NodeEndpoint] = []
+
+
+class AllEndpoints(_View):
+    """Where all clusters are reached that somebody may see."""
+
+    version: str
+    complete: bool = Field(description="false while a cluster is taken over, and nobody has told "
+                           "of its nodes yet: one that is not listed may be there")
+    clusters: list[EndpointsView]
 
 
 class OfferView(_View):
@@ -237,6 +353,29 @@ class Preview(_View):
     reasons: dict[str, str] = Field({}, description="why, by node")
 
 
+class TemplateView(_View):
+    """A kind of cluster to start from."""
+
+    name: str = Field(examples=["log-analytics"])
+    title: str
+    text: str
+
+
+class ReasonView(_View):
+    """One thing that was chosen for a spec, and why."""
+
+    what: str = Field(examples=["heap of a node"])
+    value: str = Field(examples=["8 GB"])
+    why: str
+
+
+class MadeView(_View):
+    """A spec from a template, and why it is as it is."""
+
+    spec: dict[str, Any]
+    reasons: list[ReasonView]
+
+
 class RevisionView(_View):
     """A spec that was wanted at some time."""
 
@@ -257,6 +396,56 @@ class Accepted(_View):
     preview: Preview | None = None
 
 
+class SeatView(_View):
+    """A node on a host."""
+
+    host: str
+    rack: str | None = None
+    cluster: str
+    tenant: str
+    node: str
+    state: str
+    alive: bool = Field(description="whether a process of it may run")
+
+
+class MaintenanceView(_View):
+    """A host that is to go, or is away."""
+
+    mode: Literal["move", "stop"] = Field(description="move: its nodes go to other hosts first; "
+                                          "stop: they are stopped in order, and come back with it")
+    source: str = Field(examples=["people", "schedule"])
+    asked_at: float
+    begins: float
+    ends: float | None = None
+
+
+class AgentView(_View):
+    """A host with nodes of this service."""
+
+    host: str
+    rack: str | None = None
+    nodes: list[SeatView]
+    empty: bool = Field(description="whether nothing of this service runs there: it may go")
+    maintenance: MaintenanceView | None = None
+
+
+class MemberView(_View):
+    """A process that shares the store with the others."""
+
+    instance: str
+    url: str
+    started_at: float
+    clusters: int = Field(description="how many clusters it runs")
+    me: bool = Field(description="whether it is the one that answers")
+
+
+class HealthView(_View):
+    """The process answers."""
+
+    ok: bool
+    version: str
+
+
 class ServiceStatus(_View):
     """The service itself, for ``/v1/status`` and health checks."""
 
@@ -269,3 +458,39 @@ class ServiceStatus(_View):
     started_at: float
     unreadable: dict[str, str] = Field(
         {}, description="clusters whose records this version cannot read, and why")
+    members: list[MemberView] = Field([], description="all processes that share the store")
+    owners: dict[str, str] = Field({}, description="which process runs each cluster")
+
+
+class PointView(_View):
+    """A piece of a series: its begin, and the lowest, mean and highest figure in it."""
+
+    at: float
+    low: float
+    mean: float
+    high: float
+
+
+class LineView(_View):
+    """The points of one node or host, oldest first, gaps left out; no name: the cluster's."""
+
+    name: str
+    points: list[PointView]
+
+
+class SeriesView(_View):
+    """A metric over a time, in seconds since the epoch."""
+
+    metric: str
+    help: str
+    since: float
+    until: float
+    lines: list[LineView]
+
+
+class HostLoadView(_View):
+    """The newest figures of a host, by metric."""
+
+    host: str
+    at: float
+    values: dict[str, float]

@@ -87,9 +87,9 @@ async def test_everything_is_there_after_a_restart(settings: Settings) -> None:
     again = second.show("demo")
     assert (again.revision, again.framework_id, again.spec) == (
         2, shown.framework_id, shown.spec)
-    assert [item.revision for item in second.revisions("demo")] == [2, 1]
-    assert second.revisions("demo")[0].changes == ["groups.node.count: 3 -> 4"]
-    assert [event.kind for event in second.events("demo")][0] == "created"
+    assert [item.revision for item in await second.revisions("demo")] == [2, 1]
+    assert (await second.revisions("demo"))[0].changes == ["groups.node.count: 3 -> 4"]
+    assert [event.kind for event in await second.events("demo")][0] == "created"
     await second.stop()
 
 

@@ -1,0 +1,1 @@
+"""Who people and machines are, what they may do, and how they prove it."""

@@ -1,0 +1,1 @@
+"""Alerts of all clusters: evaluated, stored, sent, shown."""

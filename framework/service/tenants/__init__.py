@@ -1,0 +1,1 @@
+"""Tenants: their records, their quota here and on the master, and what counts against it."""
