@@ -14,12 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .commands import changes, nodes, operate  # noqa: F401 (they join the group)
+from .commands import changes, charts, nodes, operate, templates  # noqa: F401 (they join the group)
+from .commands.access import login, logout, token, user, whoami
+from .commands.agents import agent
+from .commands.alerts import alert
+from .commands.backup import backup, restore
 from .commands.clusters import cluster
+from .commands.completing import completion
+from .commands.explain import explain
 from .commands.frame import DEFAULT_URL, REFUSED, UNREACHABLE, problem, remember, tell
+from .commands.haproxy import haproxy
+from .commands.hotspots import hotspots
+from .commands.oplog import oplog
+from .commands.platform import platform
 from .commands.plugins import plugin
+from .commands.releases import release
 from .commands.secrets import secret
 from .commands.specs import spec
+from .commands.tenants import tenant
+from .commands.top import top
 
 if TYPE_CHECKING:
     from .client import Refused
@@ -88,6 +101,8 @@ def _refused(error: Refused) -> str:
     for fault in error.faults:
         rule = f"  [{fault.rule}]" if fault.rule else ""
         lines.append(f"  {fault.path}: {fault.message}{rule}")
+    if error.status == 401:
+        lines.append("Log in with esaas login, or give a token by ESAAS_TOKEN_FILE or ESAAS_TOKEN.")
     if error.status >= 500:
         lines.append(f"  request id {error.request_id}")
     return "\n".join(lines)
@@ -108,8 +123,10 @@ def main() -> None:
     """
 
 
-for _group in (cluster, secret, plugin, spec):
-    main.add_command(_group)
+for _command in (cluster, agent, tenant, secret, plugin, spec, user, token, login, logout,
+                 whoami, backup, restore, completion, explain, top, oplog, haproxy, hotspots,
+                 release, platform, alert):
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main()

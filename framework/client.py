@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import BaseHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from .core.errors import EsaasError, Fault
 
@@ -79,18 +81,23 @@ class Message:
 class Client:
     """Talks to one service; Unreachable and Refused are all that it raises."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "", ca_file: str | None = None) -> None:
+        """``token`` proves who asks; ``ca_file`` has certificates to trust for https (PEM)."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise Unreachable(f"{url!r} is no address of a service, such as http://host:8080")
         self.url = url.rstrip("/")
         # A service on loopback must not be looked for behind a proxy of the environment.
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        self._opener = build_opener(ProxyHandler({})) if local else build_opener()
+        handlers: list[BaseHandler] = [ProxyHandler({})] if local else []
+        if parts.scheme == "https":
+            handlers.append(HTTPSHandler(context=_trusting(ca_file)))
+        self._opener = build_opener(*handlers)
+        self._token = token
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, *, answer_within_s: float = ANSWER_TIMEOUT_S, **query: Any) -> Any:
         """The decoded answer to a GET."""
-        return self._ask("GET", path, query)
+        return self._ask("GET", path, query, timeout_s=answer_within_s)
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:
         """The decoded answer to a POST of a JSON body; an empty object when there is none."""
@@ -99,6 +106,10 @@ class Client:
     def put(self, path: str, body: Any, **query: Any) -> Any:
         """The decoded answer to a PUT of a JSON body."""
         return self._ask("PUT", path, query, json.dumps(body).encode())
+
+    def patch(self, path: str, body: Any) -> Any:
+        """The decoded answer to a PATCH of a JSON body."""
+        return self._ask("PATCH", path, {}, json.dumps(body).encode())
 
     def delete(self, path: str, **query: Any) -> Any:
         """The decoded answer to a DELETE."""
@@ -121,6 +132,18 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"the stream of {self.url} broke: {error}") from error
 
+    @contextmanager
+    def lines(self, path: str) -> Iterator[tuple[http.client.HTTPMessage, Iterator[bytes]]]:
+        """The headers of an answer to a GET, and its lines as they come, to be read inside."""
+        with self._open(self._request("GET", path, {}), STREAM_TIMEOUT_S) as found:
+            yield found.headers, self._lines(found)
+
+    def _lines(self, found: Any) -> Iterator[bytes]:
+        try:
+            yield from found
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self.url} broke off its answer: {error}") from error
+
     def _request(self, method: str, path: str, query: dict[str, Any],
                  body: bytes | None = None) -> Request:
         given = {name: str(value).lower() if isinstance(value, bool) else value
@@ -129,7 +152,11 @@ class Client:
         headers = {"Accept": "application/json", "User-Agent": "esaas"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        return Request(url, data=body, headers=headers, method=method)  # noqa: S310 (checked)
+        request = Request(url, data=body, headers=headers, method=method)  # noqa: S310 (checked)
+        if self._token:
+            # Not carried on to wherever an answer may send us.
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        return request
 
     def _open(self, request: Request, timeout_s: float) -> Any:
         try:
@@ -143,8 +170,8 @@ class Client:
             raise Unreachable(f"no service answers at {self.url}: {error}") from error
 
     def _ask(self, method: str, path: str, query: dict[str, Any],
-             body: bytes | None = None) -> Any:
-        with self._open(self._request(method, path, query, body), ANSWER_TIMEOUT_S) as answer:
+             body: bytes | None = None, timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
+        with self._open(self._request(method, path, query, body), timeout_s) as answer:
             try:
                 return json.loads(answer.read())
             except (OSError, http.client.HTTPException) as error:
@@ -152,6 +179,16 @@ class Client:
             except ValueError as error:
                 raise Unreachable(f"what answers at {self.url} is no service of ours: "
                                   f"{error}") from error
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Unreachable(f"the certificates in {ca_file} cannot be read: {error}") from error
+    return context
 
 
 def refusal(status: int, body: bytes) -> Refused:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from .clusters import cluster
+from .completing import cluster_names, node_names
 from .frame import changing, client, common, quoted, read_spec, taken, wants_json
 from .waiting import follow_up, wait_for, waiting
 
@@ -13,12 +14,13 @@ from .waiting import follow_up, wait_for, waiting
 @cluster.command()
 @click.option("-f", "--file", type=click.File("r", encoding="utf-8"), required=True,
               help="The spec in YAML or JSON; - for standard input.")
-@click.option("--dry-run", is_flag=True, help="Check only.")
+@changing
 @waiting
 @common
-def create(file: Any, dry_run: bool, wait: bool, timeout: float) -> None:
+def create(file: Any, dry_run: bool, override: str | None, wait: bool, timeout: float) -> None:
     """Make a cluster from a spec; the same spec again changes nothing."""
-    follow_up(client().post("/v1/clusters", read_spec(file), dry_run=dry_run),
+    follow_up(client().post("/v1/clusters", read_spec(file), dry_run=dry_run,
+                            override=override),
               dry_run=dry_run, wait=wait, timeout=timeout)
 
 
@@ -43,7 +45,7 @@ def update(file: Any, dry_run: bool, override: str | None, wait: bool, timeout: 
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("group")
 @click.argument("count", type=click.IntRange(min=0))
 @changing
@@ -61,7 +63,7 @@ def scale(name: str, group: str, count: int, dry_run: bool, override: str | None
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("revision", type=click.IntRange(min=1))
 @changing
 @waiting
@@ -79,7 +81,7 @@ def rollback(name: str, revision: int, dry_run: bool, override: str | None, wait
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @changing
 @waiting
 @common
@@ -94,7 +96,7 @@ def abandon(name: str, dry_run: bool, override: str | None, wait: bool, timeout:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def pause(name: str) -> None:
     """Begin no further step of a change; what has begun is finished."""
@@ -102,7 +104,7 @@ def pause(name: str) -> None:
 
 
 @cluster.command("continue")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def continue_(name: str) -> None:
     """Go on after a pause, or after the first node of a canary.
@@ -113,8 +115,8 @@ def continue_(name: str) -> None:
 
 
 @cluster.command()
-@click.argument("name")
-@click.argument("node", required=False)
+@click.argument("name", shell_complete=cluster_names)
+@click.argument("node", required=False, shell_complete=node_names)
 @click.option("--yes", is_flag=True, help="Do not ask before a whole cluster is restarted.")
 @waiting
 @common
@@ -130,7 +132,7 @@ def restart(name: str, node: str | None, yes: bool, wait: bool, timeout: float) 
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.option("--confirm", metavar="NAME", help="The name again; else it is asked for.")
 @waiting
 @common
@@ -147,7 +149,7 @@ def delete(name: str, confirm: str | None, wait: bool, timeout: float) -> None:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.option("--for", "goal", type=click.Choice(["green", "ready", "deleted"]), default="green",
               show_default=True, help="ready: every node is in; green: and so is every copy.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=600.0, show_default=True,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import waiting
+from .completing import cluster_names
 from .frame import (
     answer,
     bar,
@@ -53,7 +54,7 @@ def list_(tenant: str | None) -> None:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def show(name: str) -> None:
     """Everything about one cluster."""
@@ -71,7 +72,10 @@ def show(name: str) -> None:
                 ("shards", f"{es['active_shards']} active, {es['unassigned_shards']} unassigned"),
                 ("documents", safe(es["documents"])), ("role", safe(one["role"])),
                 ("framework", safe(one["framework_id"])), ("revision", str(one["revision"])),
-                ("endpoints", safe(", ".join(one["endpoints"].get("http", [])) or "none yet"))):
+                ("endpoints", safe(", ".join(one["endpoints"].get("http", [])) or "none yet")),
+                ("virtual ports", safe(", ".join(
+                    f"{port} ({role})" for role, port in one.get("virtual_ports", {}).items())
+                    or "none"))):
             made.add_row(title, value)
         return Group(f"[bold]{safe(one['name'])}[/]  {safe(one['summary'])}", *hints(one), made,
                      nodes_table(one["nodes"]))
@@ -96,7 +100,7 @@ def nodes_table(found: list[dict[str, Any]]) -> Table:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def nodes(name: str) -> None:
     """Its nodes."""
@@ -139,7 +143,7 @@ def step_lines(name: str, step: dict[str, Any]) -> list[str]:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def plan(name: str) -> None:
     """How far it is from its spec, what holds it, and which step can be forced or begun anew."""
@@ -160,7 +164,7 @@ def plan(name: str) -> None:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.option("--tree", is_flag=True, help="Show every check.")
 @common
 def offers(name: str, tree: bool) -> None:
@@ -176,20 +180,21 @@ def offers(name: str, tree: bool) -> None:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def endpoints(name: str) -> None:
-    """URLs of ready nodes by role."""
-    def render(found: dict[str, list[str]]) -> RenderableType:
-        made = table("role", "urls")
-        for role, urls in found.items():
-            made.add_row(safe(role), safe("\n".join(urls) or None))
+    """URLs of the nodes that take requests, and virtual ports, by role."""
+    def render(found: dict[str, Any]) -> RenderableType:
+        made = table("role", "virtual port", "urls")
+        for role in ("http", "master", "data", "ingest"):
+            made.add_row(role, safe(found.get("virtual_ports", {}).get(role)),
+                         safe("\n".join(found[role]) or None))
         return made
     answer(client().get(client().cluster(name, "endpoints")), render)
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.option("--follow", is_flag=True, help="Go on as events come; Ctrl-C ends.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @common
@@ -236,7 +241,7 @@ def _following(name: str, last: int) -> Iterator[dict[str, Any]]:
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def revisions(name: str) -> None:
     """Every spec that was wanted, newest first, and what each changed."""
@@ -249,3 +254,30 @@ def revisions(name: str) -> None:
                          safe("\n".join(one["changes"]) or first))
         return made
     answer(client().get(client().cluster(name, "revisions")), render)
+
+
+@cluster.command()
+@click.argument("name", shell_complete=cluster_names)
+@common
+def facts(name: str) -> None:
+    """Delivery facts: what whoever uses the cluster has to know."""
+    def render(one: dict[str, Any]) -> RenderableType:
+        from rich.console import Group
+
+        made = table("", "")
+        made.show_header = False
+        for title, value in (
+                ("tenant", one["tenant"]), ("version", one["version"]),
+                ("credentials", one["credentials"]),
+                *((f"endpoints {role}", " ".join(urls))
+                  for role, urls in sorted(one["endpoints"].items()) if urls),
+                ("plugins", ", ".join(one["plugins"]) or "none"),
+                ("settings", "\n".join(f"{key}: {value}" for key, value in
+                                       sorted(one["settings"].items())) or "none"),
+                ("nodes", "\n".join(f"{node['name']} on {node['host'] or '-'}, "
+                                    f"{node['http'] or '-'}" for node in one["nodes"]))):
+            made.add_row(title, safe(value))
+        snippets = [f"[bold]{safe(item['language'])}[/]\n{safe(item['text'])}\n"
+                    for item in one["snippets"]]
+        return Group(made, *snippets)
+    answer(client().get(client().cluster(name, "delivery")), render)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from . import credentials
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -58,12 +60,20 @@ def wants_json() -> bool:
     return bool(click.get_current_context().meta.get("esaas.json"))
 
 
-def client() -> Client:
-    """The client of the service that was chosen."""
+def service_url() -> str:
+    """The address of the service that was chosen."""
+    meta = click.get_current_context().meta
+    found: str = meta.get("esaas.url") or meta.get("esaas.default_url") or DEFAULT_URL
+    return found
+
+
+def client(token: str | None = None) -> Client:
+    """The client of the service that was chosen, with the user's token or another one."""
     from ..client import Client
 
-    meta = click.get_current_context().meta
-    return Client(meta.get("esaas.url") or meta.get("esaas.default_url") or DEFAULT_URL)
+    url = service_url()
+    return Client(url, credentials.token_for(url) if token is None else token,
+                  credentials.ca_file())
 
 
 def console() -> Console:

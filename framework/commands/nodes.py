@@ -5,6 +5,7 @@ import click
 
 from ..words import risk_of
 from .clusters import cluster
+from .completing import cluster_names, node_names
 from .frame import client, common, quoted, taken
 from .waiting import follow_up, waiting
 
@@ -16,7 +17,7 @@ def step() -> None:
 
 
 @step.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("step")
 @click.option("--gate", required=True, metavar="GATE", help="The gate to go past.")
 @click.option("--yes", is_flag=True, help="Do not ask for the name of the gate again.")
@@ -36,7 +37,7 @@ def force(name: str, step: str, gate: str, yes: bool) -> None:
 
 
 @step.command("restart")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("step")
 @common
 def restart_step(name: str, step: str) -> None:
@@ -55,8 +56,8 @@ def _path(name: str, node: str, what: str) -> str:
 
 
 @node.command()
-@click.argument("name")
-@click.argument("node")
+@click.argument("name", shell_complete=cluster_names)
+@click.argument("node", shell_complete=node_names)
 @click.option("--dry-run", is_flag=True, help="Show what it would do only.")
 @click.option("--yes", is_flag=True, help="Do not ask for the name of the node again.")
 @waiting
@@ -76,8 +77,8 @@ def replace(name: str, node: str, dry_run: bool, yes: bool, wait: bool, timeout:
 
 
 @node.command()
-@click.argument("name")
-@click.argument("node")
+@click.argument("name", shell_complete=cluster_names)
+@click.argument("node", shell_complete=node_names)
 @common
 def keep(name: str, node: str) -> None:
     """Take a replacement back, while the node has not been stopped."""
@@ -85,8 +86,8 @@ def keep(name: str, node: str) -> None:
 
 
 @node.command()
-@click.argument("name")
-@click.argument("node")
+@click.argument("name", shell_complete=cluster_names)
+@click.argument("node", shell_complete=node_names)
 @common
 def pause(name: str, node: str) -> None:
     """Stop Elasticsearch on a node, gated; sandbox and volume stay for debugging."""
@@ -94,8 +95,8 @@ def pause(name: str, node: str) -> None:
 
 
 @node.command("continue")
-@click.argument("name")
-@click.argument("node")
+@click.argument("name", shell_complete=cluster_names)
+@click.argument("node", shell_complete=node_names)
 @common
 def continue_(name: str, node: str) -> None:
     """Start a node again that was paused for debugging."""

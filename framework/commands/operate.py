@@ -8,8 +8,9 @@ import click
 
 from ..words import seconds_of
 from .clusters import cluster
+from .completing import cluster_names
 from .frame import answer, bar, client, common, quoted, safe, table, taken, toned, when
-from .waiting import wait_for_operation, waiting
+from .waiting import follow_operation, waiting
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,7 +40,7 @@ def _path(name: str, switch: str) -> str:
 
 
 @switch.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("switch", type=SWITCHES)
 @click.argument("value")
 @click.option("--for", "span", callback=_span, metavar="TIME",
@@ -58,7 +59,7 @@ def set_(name: str, switch: str, value: str, span: float | None) -> None:
 
 
 @switch.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("switch", type=SWITCHES)
 @common
 def restore(name: str, switch: str) -> None:
@@ -67,7 +68,7 @@ def restore(name: str, switch: str) -> None:
 
 
 @switch.command("list")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def list_switches(name: str) -> None:
     """The switches that people have set, and until when."""
@@ -87,15 +88,11 @@ def list_switches(name: str) -> None:
 def _run(name: str, kind: str, parameters: dict[str, Any], wait: bool, timeout: float) -> None:
     given = {key: value for key, value in parameters.items() if value not in (None, ())}
     begun = client().post(client().cluster(name, "operations"), {"kind": kind} | given)
-    if wait:
-        wait_for_operation(name, begun, timeout)
-    else:
-        answer(begun, lambda one: f"{safe(name)}: {safe(one['kind'])} is {toned(one['status'])}, "
-               f"id {safe(one['id'])}; see esaas cluster operations {safe(name)}")
+    follow_operation(name, begun, wait, timeout)
 
 
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @index_option
 @waiting
 @common
@@ -105,7 +102,7 @@ def flush(name: str, index: str | None, wait: bool, timeout: float) -> None:
 
 
 @cluster.command("clear-cache")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @index_option
 @click.option("--kind", "kinds", metavar="KIND,...",
               help="Of query, request, fielddata; default: all of them.")
@@ -119,7 +116,7 @@ def clear_cache(name: str, index: str | None, kinds: str | None, wait: bool,
 
 
 @cluster.command("force-merge")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @index_option
 @click.option("--max-segments", type=click.IntRange(min=1), metavar="N",
               help="Merge down to so many segments a shard; default: as Elasticsearch sees fit.")
@@ -135,7 +132,7 @@ def force_merge(name: str, index: str | None, max_segments: int | None, wait: bo
 
 
 @cluster.command("reroute-retry")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @waiting
 @common
 def reroute_retry(name: str, wait: bool, timeout: float) -> None:
@@ -143,8 +140,19 @@ def reroute_retry(name: str, wait: bool, timeout: float) -> None:
     _run(name, "reroute_retry", {}, wait, timeout)
 
 
+@cluster.command("rotate-certificates")
+@click.argument("name", shell_complete=cluster_names)
+@common
+def rotate_certificates(name: str) -> None:
+    """Give every node of a secured cluster a new certificate, one by one.
+
+    It happens by itself in time; this is for when a key may be known to others.
+    """
+    taken(client().post(client().cluster(name, "rotate-certificates")))
+
+
 @cluster.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def operations(name: str) -> None:
     """What was done once (flush, clear-cache, ...), newest first, and what came of it."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completing import cluster_names
 from .frame import answer, as_json, client, common, quoted, safe, table
 from .waiting import follow_up, waiting
 
@@ -21,7 +22,7 @@ def plugin() -> None:
 
 
 @plugin.command("list")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def list_(name: str) -> None:
     """Which plugins are wanted, and where each comes from."""
@@ -35,7 +36,7 @@ def list_(name: str) -> None:
 
 
 @plugin.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("plugin")
 @click.option("--url", "source", metavar="URL",
               help="A zip to install it from; default: the service's catalog, or Elastic's own by "
@@ -58,7 +59,7 @@ def install(name: str, plugin: str, source: str | None, sha256: str | None, dry_
 
 
 @plugin.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("plugin")
 @dry_run_option
 @waiting

@@ -1,10 +1,14 @@
-"""``esaas secret``: secure settings, whose values are never shown and never in an argument."""
+"""``esaas secret``: secure settings, whose values are never shown and never in an argument.
+
+And the credentials of a secured cluster, which are shown to who asks for them.
+"""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completing import cluster_names
 from .frame import answer, client, common, safe, table, taken, when
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ def secret() -> None:
 
 
 @secret.command("list")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @common
 def list_(name: str) -> None:
     """Which secure settings there are, and when each was set."""
@@ -31,7 +35,7 @@ def list_(name: str) -> None:
 
 
 @secret.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("key")
 @click.option("--from-file", "file", type=click.File("r", encoding="utf-8"), metavar="FILE",
               help="Take the value from a file, - for standard input; one line end at its end is "
@@ -54,12 +58,30 @@ def set_(name: str, key: str, file: Any) -> None:
 
 
 @secret.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cluster_names)
 @click.argument("key")
 @common
 def remove(name: str, key: str) -> None:
     """Take a secure setting out; its value cannot be brought back."""
     _put(name, key, None)
+
+
+@secret.command()
+@click.argument("name", shell_complete=cluster_names)
+@click.option("--ca-file", "file", type=click.File("w", encoding="utf-8", lazy=True),
+              metavar="FILE", help="Write the certificate authority there, for curl --cacert.")
+@common
+def credentials(name: str, file: Any) -> None:
+    """User and password of a secured cluster, and whom to trust; recorded without them."""
+    found = client().post(client().cluster(name, "credentials"))
+    if file is not None:
+        file.write(found["ca_certificate"])
+
+    def render(one: dict[str, Any]) -> RenderableType:
+        made = table("user", "password")
+        made.add_row(safe(one["user"]), safe(one["password"]))
+        return made
+    answer(found, render)
 
 
 def _put(name: str, key: str, value: str | None) -> None:

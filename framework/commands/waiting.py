@@ -9,12 +9,31 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from .frame import REFUSED, TIMED_OUT, F, client, problem, safe, taken, tell, toned, wants_json
+from .frame import (
+    REFUSED,
+    TIMED_OUT,
+    F,
+    answer,
+    client,
+    problem,
+    safe,
+    taken,
+    tell,
+    toned,
+    wants_json,
+)
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 POLL_S = 0.5
+
+
+def error_console() -> Console:
+    """Where progress goes: beside the answer."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 def waiting(function: F) -> F:
@@ -41,6 +60,11 @@ def reached(one: dict[str, Any] | None, goal: str, revision: int) -> bool:
     whole = (one["revision"] >= revision and one["plan_status"] == "done"
              and one["nodes_ready"] >= one["nodes_wanted"])
     return whole and (goal == "ready" or one["health"] == "green")
+
+
+def settles(name: str, revision: int, timeout: float) -> bool:
+    """Whether a cluster is green at a revision before the time is up; quiet."""
+    return any(reached(one, "green", revision) for one, _ in _looks(name, "green", timeout))
 
 
 def _look(name: str, goal: str) -> dict[str, Any] | None:
@@ -182,6 +206,15 @@ def _operation_looks(name: str, one: dict[str, Any], timeout: float) -> Iterator
         except Refused as error:
             if error.status < 500:
                 raise
+
+
+def follow_operation(name: str, begun: dict[str, Any], wait: bool, timeout: float) -> None:
+    """Say that an operation was recorded, or wait until it has ended."""
+    if wait:
+        wait_for_operation(name, begun, timeout)
+    else:
+        answer(begun, lambda one: f"{safe(name)}: {safe(one['kind'])} is {toned(one['status'])}, "
+               f"id {safe(one['id'])}; see esaas cluster operations {safe(name)}")
 
 
 def wait_for_operation(name: str, begun: dict[str, Any], timeout: float) -> None:
