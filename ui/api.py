@@ -5,18 +5,23 @@ import asyncio
 import contextlib
 from typing import Any
 
+import tornado.web
 from esaas.framework.core.spec import faults_of
-from esaas.framework.service.errors import Invalid, NotFound
+from esaas.framework.service.access.people import Role
+from esaas.framework.service.access.views import TokenMade
+from esaas.framework.service.errors import Forbidden, Invalid, NotFound, Unavailable
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from tornado.iostream import StreamClosedError
 from tornado.routing import URLSpec
 
-from .base import Limited, header_list
+from .base import SAFE_METHODS, Limited, header_list
 from .bodies import JSON_TYPE, decode, decode_secret, media_type
+from .gate import check_override, keep_session
 from .models import NoBody
+from .oplog_door import run_logged
 from .problems import WrongMediaType, WrongMethod
-from .route import Call, Reply, Route, Streamed
+from .route import Call, Reply, Route, Streamed, Waiting
 from .routes import ROUTES
 
 
@@ -33,6 +38,7 @@ def checked(model: type[BaseModel], value: Any, what: str) -> BaseModel:
 class ApiHandler(Limited):
     """All routes of one address, told apart by method."""
 
+    door = "api"
     _stream: asyncio.Task[None] | None = None
 
     def initialize(self, routes: dict[str, Route] | None = None) -> None:
@@ -40,25 +46,54 @@ class ApiHandler(Limited):
         super().initialize()
         self._routes = routes or {}
 
-    async def _dispatch(self, **path: str) -> None:
+    @property
+    def route(self) -> Route | None:
+        """The route of this request's method."""
         method = str(self.request.method)
-        route = self._routes.get("GET" if method == "HEAD" else method)
+        return self._routes.get("GET" if method == "HEAD" else method)
+
+    def needed_role(self) -> Role | None:
+        """What the route says; to be told that there is none takes a login."""
+        return self.route.role if self.route is not None else Role.VIEWER
+
+    async def prepare(self) -> None:
+        """Beside what all do: a browser must prove that a page of ours sends a change.
+
+        A token proves that by itself: no browser adds it to what another site sends.
+        """
+        await super().prepare()
+        if self.principal.session and self.request.method not in SAFE_METHODS:
+            try:
+                tornado.web.RequestHandler.check_xsrf_cookie(self)
+            except tornado.web.HTTPError as error:
+                raise Forbidden("with a session a change needs the header X-XSRFToken, which "
+                                "GET /v1/me answers") from error
+
+    def _xsrf_text(self) -> str:
+        return self.xsrf_token.decode()
+
+    async def _dispatch(self, **path: str) -> None:
+        method, route = str(self.request.method), self.route
         if route is None:
             self._refuse_method()
             return
         query = checked(route.query, self._query(), "query")
+        check_override(self.principal, getattr(query, "override", None))
         body = None
         if route.body is not None:
             self.hushed = route.secret
             kind = self.request.headers.get("Content-Type", "")
-            body = await (decode_secret if route.secret else decode)(self.body(), kind)
+            body = self.sent = await (decode_secret if route.secret else decode)(self.body(), kind)
             if route.check_body:
                 body = checked(route.body, body, "body")
         elif method == "POST":
             await self._take_no_body()
-        reply = await route.run(Call(
+        reply = await run_logged(self, route, Call(
             self.context, path, query, body, tuple(header_list(self.request.headers, "Accept")),
-            self.request.headers.get("Last-Event-ID"), method))
+            self.request.headers.get("Last-Event-ID"), method, self.principal,
+            str(self.request.remote_ip), self._xsrf_text))
+        if isinstance(reply, Waiting):
+            reply = await self._awaited(reply)
         if isinstance(reply, Streamed):
             await self._send(reply)
         else:
@@ -98,6 +133,10 @@ class ApiHandler(Limited):
         self.set_status(reply.status)
         for name, value in reply.headers.items():
             self.set_header(name, value)
+        if isinstance(reply.body, TokenMade):
+            self.set_header("Cache-Control", "no-store")
+        if reply.session is not None:
+            keep_session(self, reply.session, self.context)
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(to_json(reply.body))
 
@@ -121,6 +160,20 @@ class ApiHandler(Limited):
                 self.log_exception(type(error), error, error.__traceback__)
         with contextlib.suppress(StreamClosedError):    # nobody is left to be told
             await self.finish()
+
+    async def _awaited(self, waiting: Waiting) -> Reply:
+        """Its answer; ended at once when the client goes away, or the service stops."""
+        answers: list[Reply] = []
+
+        async def work() -> None:
+            answers.append(await waiting.answer())
+
+        self._stream = task = self.context.streams.start(work)
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise Unavailable("the service stops; try again in a moment")
+        task.result()
+        return answers[0]
 
     async def _run(self, reply: Streamed) -> None:
         await reply.produce(self._write)

@@ -10,12 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from esaas.framework.core.errors import Fault
+from esaas.framework.service.access.people import Role
 from esaas.framework.service.errors import Invalid, NotFound, ServiceError
 from esaas.framework.service.views import Accepted, ClusterDetail
 from tornado.routing import URLSpec
 
 from . import present
 from .bodies import check_name, decode_form_text, whole_number
+from .gate import check_role, check_spec
 from .pages import Cluster, Page
 
 REVISIONS_SHOWN = 100
@@ -89,7 +91,7 @@ class Scale(Change, Cluster):
             raise
         except ServiceError as problem:
             self.set_status(problem.status)
-            self.show(name, scale={"group": group, "count": typed, "problem": problem,
+            await self.show(name, scale={"group": group, "count": typed, "problem": problem,
                                    "override": override})
             return
         if asks and taken.changed:
@@ -106,6 +108,8 @@ class Scale(Change, Cluster):
 
 class Edit(Page):
     """``/clusters/NAME/edit``: another spec for a running cluster."""
+
+    sees = Role.OPERATOR
 
     async def get(self, name: str) -> None:  # type: ignore[override]
         """The form with the spec as it is wanted now."""
@@ -126,6 +130,7 @@ class Edit(Page):
         try:
             body = await decode_form_text(text)
             check_name(name, body)
+            check_spec(self.principal, body)
             detail = self.context.service.show(name)        # of now: decoding took a while
             seal = sealed(detail.revision, override, text)
             if self.field("go") == "apply":
@@ -155,6 +160,8 @@ class Revisions(Page):
     async def get(self, name: str) -> None:  # type: ignore[override]
         """The list; with ``to`` a preview."""
         to = self.get_query_argument("to", "")
+        if to:
+            check_role(self.principal, Role.OPERATOR)
         await self.show(name, to, self.get_query_argument("override", ""))
 
     async def show(self, name: str, to: str, override: str, problem: ServiceError | None = None,
@@ -162,7 +169,7 @@ class Revisions(Page):
         """The list with the preview of going back, or with what refuses it."""
         service = self.context.service
         taken, seal = None, ""
-        detail, found = service.show(name), service.revisions(name)
+        detail, found = service.show(name), await service.revisions(name)
         if to and problem is None:
             try:
                 number = number_of("revision", to, "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 from typing import Literal
 
 from esaas.framework.core.spec import Name
+from esaas.framework.service.hotspot_views import Dimension
 from esaas.framework.service.views import OperationKind
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool, StrictStr
 
 MAX_TIMEOUT_S = 30 * 86400
+MAX_AHEAD_S = 365 * 86400
 
 
 class _Request(BaseModel):
@@ -28,6 +30,20 @@ class ChangeQuery(_Request):
     """How a change is made."""
 
     dry_run: bool = Field(False, description="check only, change nothing")
+
+
+class HotspotQuery(_Request):
+    """What is to be spread."""
+
+    dimension: Dimension | None = Field(None, description="of the proposals; nothing: that of the "
+                                        "spec (balance.dimension)")
+
+
+class ApplyHotspotRequest(_Request):
+    """A proposal of the last report."""
+
+    dimension: Dimension | None = None
+    proposal: str = Field(pattern=r"^[0-9a-f]{12}$", description="its id")
 
 
 class OverrideQuery(ChangeQuery):
@@ -58,6 +74,15 @@ class StreamQuery(_Request):
                               "header Last-Event-ID takes precedence")
 
 
+class WaitQuery(_Request):
+    """How long to wait for something new."""
+
+    since: str | None = Field(None, max_length=64, description="the version that is known; an "
+                              "answer comes at once when it is not this one any more")
+    wait_s: float = Field(0.0, ge=0, le=60, allow_inf_nan=False, description="seconds to wait at "
+                          "most for another version than `since`; then the same comes again")
+
+
 class ScaleRequest(_Request):
     """How many nodes a group is to have."""
 
@@ -81,7 +106,18 @@ class ForceRequest(_Request):
 class ConfirmRequest(_Request):
     """A name once more, so that no slip destroys a volume."""
 
-    confirm: str = Field(max_length=200, description="the name of the node again")
+    confirm: str = Field(max_length=200, description="the name or id of it again")
+
+
+class DrainRequest(_Request):
+    """How a host is taken out of service."""
+
+    mode: Literal["auto", "move", "stop"] = Field(
+        "auto", description="stop: its nodes stop in order and come back with it; move: they go to "
+        "other hosts first; auto: stop when it lasts for at most an hour, else move")
+    begins_in_s: float = Field(0.0, ge=0, le=MAX_AHEAD_S, allow_inf_nan=False)
+    lasts_s: float | None = Field(None, gt=0, le=MAX_AHEAD_S, allow_inf_nan=False,
+                                  description="nothing: nobody knows")
 
 
 class SwitchRequest(_Request):

@@ -7,10 +7,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Literal
 
-from esaas.framework.service.errors import Invalid, ServiceError
+from esaas.framework.service.errors import Forbidden, Invalid, ServiceError, Unauthenticated
 from pydantic import BaseModel, TypeAdapter
 
 from .bodies import JSON_TYPE, YAML_TYPES
+from .gate import SESSION_COOKIE
 from .problems import ErrorAnswer
 from .route import Answer, Route
 
@@ -18,7 +19,14 @@ Mode = Literal["validation", "serialization"]
 ABOUT = ("Elasticsearch clusters on Apache Mesos: make, watch, change and delete them. Every "
          "refusal has the shape of `ErrorAnswer` and names every fault. Changes are idempotent: "
          "the same request again answers 200 with `changed: false`; only restarts and "
-         "operations are asked for anew each time. Values of secure settings are never answered.")
+         "operations are asked for anew each time. Values of secure settings are never answered. "
+         "`x-role` is the role that an operation needs; clusters of other tenants answer 403.")
+SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer", "description": "of `esaas login`, or made by "
+              "an admin for a machine"},
+    "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "of the "
+                "login page; changes need the header X-XSRFToken that GET /v1/me answers, too"}}
+SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 
 
 class _Schemas:
@@ -67,6 +75,8 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
         found[str(status)] = {"description": answer.text, "content": content}
     refused = schemas.by_key["ErrorAnswer"]
     refuses: set[type[ServiceError]] = {*route.refuses}
+    if route.role is not None:
+        refuses |= {Unauthenticated, Forbidden}
     if route.query.model_fields or route.body is not None:
         refuses.add(Invalid)
     for problem in sorted(refuses, key=lambda problem: problem.status):
@@ -90,7 +100,10 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
             "description": "resume a stream after this event", "schema": {"type": "integer"}})
     operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary,
                                  "parameters": parameters,
+                                 "security": SECURITY if route.role is not None else [],
                                  "responses": _responses(route, schemas)}
+    if route.role is not None:
+        operation["x-role"] = str(route.role)
     if route.body is not None:
         schema = schemas.by_key[f"{route.name}.body"]
         kinds = (JSON_TYPE,) if route.secret else (JSON_TYPE, YAML_TYPES[0])
@@ -110,4 +123,4 @@ def document(routes: tuple[Route, ...]) -> dict[str, Any]:
                      "version": version("esaas"),
                      "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
             "paths": paths,
-            "components": {"schemas": schemas.components}}
+            "components": {"schemas": schemas.components, "securitySchemes": SCHEMES}}

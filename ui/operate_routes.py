@@ -4,7 +4,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from esaas.framework.core.spec import Plugin
-from esaas.framework.service.views import OperationView, SecretView
+from esaas.framework.service.views import CredentialsView, OperationView, SecretView
 
 from .models import (
     ChangeQuery,
@@ -20,6 +20,7 @@ from .route import CLUSTER, Answer, Call, Reply, change, get, post, taken
 STEP = f"{CLUSTER}/plan/steps/{{step}}"
 NODE = f"{CLUSTER}/nodes/{{node}}"
 SWITCH = f"{CLUSTER}/switches/{{switch}}"
+TOLD = {200: Answer("never kept on the way", CredentialsView)}
 BEGUN = {202: Answer("recorded; what comes of it is listed with the operations", OperationView)}
 
 
@@ -95,6 +96,16 @@ async def set_secrets(call: Call) -> Reply:
     return taken(await call.service.set_secrets(call.name, dict(call.body.root)))
 
 
+async def credentials(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/credentials``."""
+    return Reply(await call.service.credentials(call.name), headers={"Cache-Control": "no-store"})
+
+
+async def rotate_certificates(call: Call) -> Reply:
+    """``POST /v1/clusters/{name}/rotate-certificates``."""
+    return taken(await call.service.rotate_certificates(call.name))
+
+
 async def install_plugin(call: Call) -> Reply:
     """``POST /v1/clusters/{name}/plugins``."""
     dry_run = call.query.dry_run
@@ -135,6 +146,11 @@ OPERATE_ROUTES = (
     change("PUT", f"{CLUSTER}/secrets", set_secrets, "setSecrets", "Set secure settings or take "
            "them out, node by node; nothing ever answers a value", body=SecretsRequest,
            secret=True),
+    post(f"{CLUSTER}/credentials", credentials, "showCredentials", "User, password and "
+         "certificate authority of a secured cluster; that somebody asked is recorded",
+         answers=TOLD, secret=True),
+    post(f"{CLUSTER}/rotate-certificates", rotate_certificates, "rotateCertificates",
+         "Give every node of a secured cluster a new certificate, node by node and gated"),
     post(f"{CLUSTER}/plugins", install_plugin, "installPlugin", "Want one more plugin, or another "
          "source of it", query=ChangeQuery, body=Plugin, check_body=False),
     change("DELETE", f"{CLUSTER}/plugins/{{plugin}}", remove_plugin, "removePlugin",

@@ -2,20 +2,33 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
+import tornado.locale
 import tornado.web
-from esaas.framework.client import EXAMPLE_SPEC
-from esaas.framework.service.errors import Forbidden, Malformed, NotFound, ServiceError
+from esaas.framework.service.access.people import NOBODY, Role
+from esaas.framework.service.errors import (
+    Forbidden,
+    Malformed,
+    NotFound,
+    ServiceError,
+    Unauthenticated,
+)
+from esaas.framework.service.views import ClusterSummary
 from tornado import httputil
 from tornado.routing import URLSpec
 
 from . import present
-from .base import Limited
-from .bodies import decode_form_text, media_type
+from .base import SAFE_METHODS, Limited
+from .bodies import media_type
+from .context import Context
+from .gate import check_override
+from .oplog_door import watched_access, watched_service
 from .problems import WrongMediaType, WrongMethod
 
+LANGUAGE_COOKIE = "esaas_language"
 FORM_TYPE = "application/x-www-form-urlencoded"
 EVENTS_SHOWN = 50
 NOTICES = {
@@ -42,17 +55,39 @@ class Page(Limited):
     """A page: templates, forms with a token, and errors written for people."""
 
     form: dict[str, list[bytes]]
+    _watched: Context | None = None
+    # What it takes to see the page, and to send its form; None: open to everybody.
+    sees: ClassVar[Role | None] = Role.VIEWER
+    acts: ClassVar[Role | None] = Role.OPERATOR
+
+    def needed_role(self) -> Role | None:
+        """As the page declares it."""
+        return self.sees if self.request.method in SAFE_METHODS else self.acts
+
+    def get_user_locale(self) -> tornado.locale.Locale | None:
+        """The language that was chosen on this browser; None: what it asks for."""
+        chosen = self.get_cookie(LANGUAGE_COOKIE, "")
+        known = chosen in tornado.locale.get_supported_locales()
+        return tornado.locale.get(chosen) if chosen and known else None
+
+    @property
+    def context(self) -> Context:
+        """As for all; what a posted form changes is written into the operation log."""
+        if self.request.method in SAFE_METHODS:
+            return super().context
+        if self._watched is None:
+            plain = super().context
+            self._watched = replace(plain, service=watched_service(self, plain.service),
+                                    access=watched_access(self, plain.access))
+        return self._watched
 
     def get_template_namespace(self) -> dict[str, Any]:
-        """What every template may use."""
-        names = super().get_template_namespace()
-        return names | {"p": present, "now": time.time(), "principal": self.principal_name(),
+        """What every template may use; ``me`` is nobody before it is known who asks."""
+        names, me = super().get_template_namespace(), getattr(self, "principal", NOBODY)
+        return names | {"p": present, "here": self.request.uri or "/", "now": time.time(), "me": me,
+                        "may_change": me.role.covers(Role.OPERATOR),
+                        "is_admin": me.role.covers(Role.ADMIN), "login": self.context.login,
                         "quote": lambda text: quote(text, safe="")}
-
-    def principal_name(self) -> str:
-        """Who is logged in; empty before it is known."""
-        found = getattr(self, "principal", None)
-        return found.name if found else ""
 
     def read_form(self) -> None:
         """Take the fields of a posted form and check its token; Forbidden otherwise."""
@@ -70,14 +105,20 @@ class Page(Limited):
         except tornado.web.HTTPError as error:
             raise Forbidden("this form is too old, or came from elsewhere: load the page again "
                             "and repeat") from error
+        check_override(self.principal, self.field("override"))
 
     def field(self, name: str) -> str:
         """A posted field as it was typed; empty when it is missing."""
         return self.get_body_argument(name, "", strip=False).replace("\r\n", "\n")
 
     def show_problem(self, problem: ServiceError) -> None:
-        """An error page with a way out."""
+        """An error page with a way out; whoever has to log in is sent there and comes back."""
+        if isinstance(problem, Unauthenticated) and not self.request.path.endswith("/fragment"):
+            self.see("/login", next=self.request.path if self.request.method != "GET"
+                     else self.request.uri or "/")
+            return
         self.set_status(problem.status)
+        self.set_challenge(problem)
         self.render("error.html", problem=problem)
 
     def see(self, path: str, **query: str) -> None:
@@ -111,17 +152,28 @@ class ToList(Page):
         self.redirect("/", permanent=True)
 
 
+def fits(one: ClusterSummary, tenant: str, q: str, health: str) -> bool:
+    """Whether a cluster is among those that were asked for; every word of ``q`` counts."""
+    text = f"{one.name} {one.tenant} {one.version} {one.summary}".casefold()
+    return (tenant in ("", one.tenant) and health in ("", one.health)
+            and all(word in text for word in q.casefold().split()))
+
+
 class Clusters(Page):
     """``/``: all clusters."""
 
     async def get(self, fragment: str = "") -> None:  # type: ignore[override]
         """The list, or its live part alone."""
-        tenant = self.get_query_argument("tenant", None) or None
-        everything = self.context.service.list_clusters()
-        shown = [one for one in everything if tenant in (None, one.tenant)]
+        chosen = {name: self.get_query_argument(name, "").strip()
+                  for name in ("tenant", "q", "health")}
+        everything = self.visible.list_clusters()
+        shown = [one for one in everything if fits(one, **chosen)]
         self.render("_clusters.html" if fragment else "clusters.html", clusters=shown,
-                    tenants=sorted({one.tenant for one in everything}), tenant=tenant,
-                    status=self.context.service.status())
+                    tenants=sorted({one.tenant for one in everything}), tenant=chosen["tenant"],
+                    chosen=chosen, query=urlencode({key: value for key, value in chosen.items()
+                                                    if value}), everything=len(everything),
+                    status=self.visible.status(),
+                    alert_counts=self.context.service.alert_counts())
 
 
 class Cluster(Page):
@@ -130,19 +182,22 @@ class Cluster(Page):
     async def get(self, name: str, fragment: str = "") -> None:  # type: ignore[override]
         """The page, or its live part alone."""
         notice = NOTICES.get(self.get_query_argument("notice", ""), "")
-        self.show(name, template="_cluster.html" if fragment else "cluster.html", notice=notice)
+        template = "_cluster.html" if fragment else "cluster.html"
+        await self.show(name, template=template, notice=notice)
 
-    def show(self, name: str, *, template: str = "cluster.html", notice: str = "",
-             scale: dict[str, Any] | None = None, removal: dict[str, Any] | None = None) -> None:
+    async def show(self, name: str, *, template: str = "cluster.html", notice: str = "",
+                   scale: dict[str, Any] | None = None,
+                   removal: dict[str, Any] | None = None) -> None:
         """Render a cluster; ``scale`` and ``removal`` are refused forms with what was typed."""
         service = self.context.service
         detail = service.show(name)
         racks, waiting = present.by_rack(detail.nodes)
+        events = await self.visible.events(name, 0, EVENTS_SHOWN)
         self.render(template, c=detail, racks=racks, waiting=waiting, notice=notice,
-                    events=present.newest_first(service.events(name, 0, EVENTS_SHOWN)),
+                    events=present.newest_first(events),
                     offers=sorted(service.offers(name), key=lambda offer: offer.agent),
                     groups=detail.spec.get("groups", ()), scale=scale or {},
-                    removal=removal or {})
+                    removal=removal or {}, alert_counts=service.alert_counts())
 
 
 class Delete(Cluster):
@@ -162,38 +217,9 @@ class Delete(Cluster):
             raise
         except ServiceError as problem:
             self.set_status(problem.status)
-            self.show(name, removal={"confirm": typed, "problem": problem})
+            await self.show(name, removal={"confirm": typed, "problem": problem})
             return
         self.see_cluster(name, "deleting")
-
-
-class Create(Page):
-    """``/new``: a spec typed into a page."""
-
-    async def get(self) -> None:  # type: ignore[override]
-        """The form with an example."""
-        self.show(EXAMPLE_SPEC)
-
-    def show(self, text: str, problem: ServiceError | None = None, checked: str = "") -> None:
-        """The form with a text that is never lost, and every fault beside it."""
-        self.render("new.html", text=text, problem=problem, checked=checked)
-
-    async def post(self) -> None:  # type: ignore[override]
-        """Create, or only check."""
-        self.read_form()
-        text = self.field("spec")
-        only_check = bool(self.field("dry_run"))
-        try:
-            taken = await self.context.service.create(
-                await decode_form_text(text), dry_run=only_check)
-        except ServiceError as problem:
-            self.set_status(problem.status)
-            self.show(text, problem)
-            return
-        if only_check:
-            self.show(text, checked=taken.message)
-            return
-        self.see_cluster(taken.cluster, "created", changed=taken.changed)
 
 
 class NoPage(Page):
@@ -213,7 +239,6 @@ def page_rules() -> list[URLSpec]:
         rule(r"/", Clusters),
         rule(r"/(?P<fragment>fragment)", Clusters),
         rule(r"/clusters/?", ToList),
-        rule(r"/new", Create),
         rule(r"/clusters/(?P<name>[^/]+)", Cluster),
         rule(r"/clusters/(?P<name>[^/]+)/(?P<fragment>fragment)", Cluster),
         rule(r"/clusters/(?P<name>[^/]+)/delete", Delete),

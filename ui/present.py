@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from esaas.framework.core.errors import Fault
+from esaas.framework.core.quota import QUOTA_RULES
 from esaas.framework.core.validate import NEVER_OVERRIDDEN
 from esaas.framework.service.views import ClusterDetail, EventView, NodeView, OperationView
 
@@ -26,7 +27,6 @@ _MARKS = {"good": "✓", "work": "◐", "warn": "!", "bad": "✕", "idle": "○"
 _RESTARTABLE = frozenset({"ready", "running", "starting"})
 _HOLDABLE = frozenset({"ready", "running", "starting", "down"})
 _REPLACEABLE = _HOLDABLE | {"unreachable"}
-_SCALE_IN = "scale-in"      # why a node leaves that nobody can keep: fewer are wanted
 SWITCH_TITLES = {"allocation": "Allocation of shards", "rebalance": "Rebalancing",
                  "read_only": "Read-only"}
 # What people may choose for each switch, and what it means.
@@ -37,8 +37,11 @@ SWITCHES = (
                    ("replicas", "only replicas do"), ("all", "every shard does"))),
     ("read_only", (("true", "every write is refused"), ("false", "writes are taken"))),
 )
+ROLE_TEXTS = {"viewer": "sees clusters", "operator": "changes clusters, too",
+              "admin": "everything, users and tokens, too"}
 OPERATIONS = {"flush": "Flush", "clear_cache": "Clear caches", "force_merge": "Force merge",
               "reroute_retry": "Retry failed allocations"}
+RECORDED = OPERATIONS | {"move_shards": "Move shards"}
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -186,7 +189,8 @@ def newest_first(events: Iterable[EventView]) -> list[EventView]:
 def curl(detail: ClusterDetail) -> str | None:
     """A command that asks the cluster for its health; None while no node answers."""
     urls = detail.endpoints.get("http") or []
-    return f"curl '{urls[0]}/_cluster/health?pretty'" if urls else None
+    trust = "--cacert ca.crt -u elastic " if detail.secured else ""
+    return f"curl {trust}'{urls[0]}/_cluster/health?pretty'" if urls else None
 
 
 def state_counts(nodes: Iterable[NodeView]) -> list[tuple[str, int]]:
@@ -207,12 +211,15 @@ def refusing_rules(faults: Iterable[Fault]) -> list[str]:
     return list(dict.fromkeys(fault.rule for fault in faults if fault.rule))
 
 
-def overridable(status: int, faults: Iterable[Fault], overridden: str) -> str:
+def overridable(status: int, faults: Iterable[Fault], overridden: str,
+                is_admin: bool = False) -> str:
     """The one rule that somebody may override to go on; empty when there is none.
 
-    A request may override one rule only: several that refuse leave no way.
+    A request may override one rule only: several that refuse leave no way. A quota is for admins.
     """
     rules = refusing_rules(faults)
+    if status == 422 and len(rules) == 1 and rules[0] in QUOTA_RULES:
+        return rules[0] if is_admin and not overridden else ""
     if status != 409 or overridden or len(rules) != 1 or rules[0] in NEVER_OVERRIDDEN:
         return ""
     return rules[0]
@@ -221,7 +228,7 @@ def overridable(status: int, faults: Iterable[Fault], overridden: str) -> str:
 def actions(node: NodeView) -> list[str]:
     """What people may do with a node, of restart, pause, continue, keep and replace."""
     if node.leaving:
-        return [] if node.leaving == _SCALE_IN else ["keep"]
+        return ["keep"] if node.moving else []
     found = ["continue"] if node.paused else [
         *(["restart"] if node.state in _RESTARTABLE else []),
         *(["pause"] if node.state in _HOLDABLE and node.kind == "elasticsearch" else [])]
@@ -267,3 +274,13 @@ def files(spec: Mapping[str, Any]) -> list[File]:
             source = one.get("url") or f"{len((one.get('content') or '').encode()):,} bytes"
             found.append(File(one["path"], group, source))
     return found
+
+
+def tenants(names: Iterable[str] | None) -> str:
+    """Somebody's tenants in words; None or "*" are all of them."""
+    found = ["*"] if names is None else sorted(names)
+    if found == ["*"]:
+        return "all tenants"
+    if not found:
+        return "no tenant"
+    return ("tenant " if len(found) == 1 else "tenants ") + ", ".join(found)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from esaas.framework.service.access.people import Principal, Role
+from esaas.framework.service.access.sessions import Session
 from esaas.framework.service.api import ClusterService
 from esaas.framework.service.errors import (
     Conflict,
@@ -23,6 +25,7 @@ from .context import Context
 from .models import NoQuery
 from .problems import TooLarge, WrongMediaType
 from .stream import Write
+from .visible import Visible
 
 CLUSTER = "/v1/clusters/{name}"
 
@@ -38,6 +41,14 @@ class Call:
     accept: tuple[str, ...]
     last_event_id: str | None
     method: str
+    principal: Principal
+    remote: str                         # the address that the request came from
+    xsrf_token: Callable[[], str]       # what the header X-XSRFToken of a browser must say
+
+    @property
+    def visible(self) -> Visible:
+        """What goes over all clusters, as whoever asks may see it."""
+        return Visible(self.context.service, self.principal)
 
     @property
     def service(self) -> ClusterService:
@@ -57,6 +68,7 @@ class Reply:
     body: Any
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    session: Session | None = None      # the session that a browser goes on with
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,16 @@ class Streamed:
     produce: Callable[[Write], Awaitable[None]]
     headers: Mapping[str, str] = field(default_factory=dict)
     endless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An answer that comes when something is new, or in a while; one of a bounded number."""
+
+    answer: Callable[[], Awaitable[Reply]]
+
+
+Result = Reply | Streamed | Waiting     # what running a route comes to
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +108,14 @@ class Route:
     path: str
     name: str
     summary: str
-    run: Callable[[Call], Awaitable[Reply | Streamed]]
+    run: Callable[[Call], Awaitable[Result]]
     answers: Mapping[int, Answer]
+    role: Role | None = field(kw_only=True)     # what it needs; None: open to everybody
     refuses: tuple[type[ServiceError], ...] = ()
     query: type[BaseModel] = NoQuery
     body: type[BaseModel] | None = None
     check_body: bool = True     # False: the service checks it and reports the faults itself
+    operation: str = ""         # in the operation log; empty: by its name
     secret: bool = False        # True: nothing of the body is quoted, neither in answers nor logs
     also: Mapping[str, Answer] = field(default_factory=dict)    # other media types of a 200
 
@@ -119,14 +143,16 @@ def taken(accepted: Accepted, *, dry_run: bool = False) -> Reply:
 
 
 def get(path: str, run: Any, name: str, summary: str, model: Any, **more: Any) -> Route:
-    """A route that reads."""
-    refuses = (NotFound,) if "{" in path else ()
+    """A route that reads; for viewers, unless another role is given."""
+    refuses = ((NotFound,) if "{" in path else ()) + more.pop("refuses", ())
+    more.setdefault("role", Role.VIEWER)
     return Route("GET", path, name, summary, run, {200: Answer("as asked", model)},
                  refuses=refuses, **more)
 
 
 def change(method: str, path: str, run: Any, name: str, summary: str, **more: Any) -> Route:
-    """A route that changes a cluster."""
+    """A route that changes a cluster; for operators, unless another role is given."""
+    more.setdefault("role", Role.OPERATOR)
     refuses = (*BODY, NotFound, Conflict, Invalid, Unavailable)
     return Route(method, path, name, summary, run, more.pop("answers", TAKEN), refuses=refuses,
                  **more)

@@ -10,6 +10,7 @@ from typing import Any
 
 from esaas.framework.core.errors import Fault
 from esaas.framework.core.spec import ClusterSpec
+from esaas.framework.service.access.people import Role
 from esaas.framework.service.errors import Conflict, Invalid, NotFound, Unavailable
 from esaas.framework.service.views import (
     ClusterDetail,
@@ -22,9 +23,18 @@ from esaas.framework.service.views import (
     ServiceStatus,
 )
 
+from .access_routes import ACCESS_ROUTES
+from .alert_routes import ALERT_ROUTES
 from .bodies import check_name, whole_number
+from .chart_routes import CHART_ROUTES
+from .delivery_pages import DELIVERY_ROUTES
+from .discovery_routes import DISCOVERY_ROUTES
+from .gate import check_spec
+from .health_routes import HEALTH_ROUTES
+from .host_routes import HOST_ROUTES
+from .hotspot_pages import HOTSPOT_ROUTES
+from .metrics_routes import METRICS_ROUTES
 from .models import (
-    ChangeQuery,
     DeleteQuery,
     EventsQuery,
     ListQuery,
@@ -35,8 +45,14 @@ from .models import (
 )
 from .openapi import document
 from .operate_routes import OPERATE_ROUTES
+from .oplog_routes import LOG_ROUTES
+from .platform_pages import PLATFORM_ROUTES
+from .release_pages import RELEASE_ROUTES
 from .route import BODY, CLUSTER, TAKEN, Answer, Call, Reply, Route, Streamed, get, post, taken
 from .stream import Write, feed
+from .template_routes import TEMPLATE_ROUTES
+from .tenant_routes import TENANT_ROUTES
+from .visible import while_allowed
 
 EVENT_STREAM = "text/event-stream"
 CHUNK_BYTES = 64 * 1024
@@ -47,18 +63,20 @@ STREAM = Answer("events and changed summaries as they come (server-sent events `
 
 async def status(call: Call) -> Reply:
     """``GET /v1/status``."""
-    return Reply(call.service.status())
+    return Reply(call.visible.status())
 
 
 async def list_clusters(call: Call) -> Reply:
     """``GET /v1/clusters``."""
-    return Reply(call.service.list_clusters(call.query.tenant))
+    return Reply(call.visible.list_clusters(call.query.tenant))
 
 
 async def create(call: Call) -> Reply:
     """``POST /v1/clusters``."""
+    check_spec(call.principal, call.body)
     dry_run = call.query.dry_run
-    return taken(await call.service.create(call.body, dry_run=dry_run), dry_run=dry_run)
+    return taken(await call.service.create(call.body, dry_run=dry_run,
+                                            override=call.query.override), dry_run=dry_run)
 
 
 async def show(call: Call) -> Reply:
@@ -75,6 +93,7 @@ async def update(call: Call) -> Reply:
     """``PUT /v1/clusters/{name}``."""
     call.service.plan(call.name)        # a 404 comes before what is wrong with the spec
     check_name(call.name, call.body)
+    check_spec(call.principal, call.body)
     dry_run = call.query.dry_run
     return taken(await call.service.update(call.name, call.body, dry_run=dry_run,
                                             override=call.query.override), dry_run=dry_run)
@@ -90,7 +109,7 @@ async def scale(call: Call) -> Reply:
 
 async def revisions(call: Call) -> Reply:
     """``GET /v1/clusters/{name}/revisions``."""
-    return Reply(call.service.revisions(call.name))
+    return Reply(await call.service.revisions(call.name))
 
 
 async def rollback(call: Call) -> Reply:
@@ -121,11 +140,6 @@ async def nodes(call: Call) -> Reply:
     return Reply(call.service.nodes(call.name))
 
 
-async def endpoints(call: Call) -> Reply:
-    """``GET /v1/clusters/{name}/endpoints``."""
-    return Reply(call.service.endpoints(call.name))
-
-
 async def plan(call: Call) -> Reply:
     """``GET /v1/clusters/{name}/plan``."""
     return Reply(call.service.plan(call.name))
@@ -146,10 +160,11 @@ def _stream(call: Call) -> Streamed:
         if after is None:
             raise Invalid("Last-Event-ID is no sequence number", [
                 Fault("Last-Event-ID", f"a number, not {call.last_event_id!r}", "type")])
-    context = call.context
+    context, visible = call.context, call.visible
 
     async def produce(write: Write) -> None:
-        await feed(context.service, name, after, write, context.heartbeat_s)
+        await while_allowed(context, call.principal,
+                            feed(visible, name, after, write, context.heartbeat_s))
 
     return Streamed(EVENT_STREAM, produce, {"X-Accel-Buffering": "no"}, endless=True)
 
@@ -158,8 +173,8 @@ async def events(call: Call) -> Reply | Streamed:
     """``GET /v1/clusters/{name}/events`` and ``GET /v1/events``, as JSON or as a stream."""
     if EVENT_STREAM in call.accept:
         return _stream(call)
-    return Reply(call.service.events(call.path.get("name"), call.query.after or 0,
-                                     call.query.limit))
+    return Reply(await call.visible.events(call.path.get("name"), call.query.after or 0,
+                                           call.query.limit))
 
 
 async def stream(call: Call) -> Streamed:
@@ -208,7 +223,7 @@ async def openapi(_: Call) -> Reply:
 def _stream_route(path: str, name: str, summary: str) -> Route:
     refuses = (NotFound, Unavailable) if "{" in path else (Unavailable,)
     return Route("GET", path, name, summary, stream, {200: STREAM}, refuses=refuses,
-                 query=StreamQuery)
+                 query=StreamQuery, role=Role.VIEWER)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -216,14 +231,16 @@ ROUTES: tuple[Route, ...] = (
     get("/v1/clusters", list_clusters, "listClusters", "All clusters, by name",
          list[ClusterSummary], query=ListQuery),
     Route("POST", "/v1/clusters", "createCluster", "Make a cluster from a spec", create, TAKEN,
-          refuses=(*BODY, Conflict, Invalid, Unavailable), query=ChangeQuery, body=ClusterSpec,
-          check_body=False),
+          refuses=(*BODY, Conflict, Invalid, Unavailable), query=OverrideQuery, body=ClusterSpec,
+          check_body=False, role=Role.OPERATOR),
     get(CLUSTER, show, "showCluster", "Everything about one cluster", ClusterDetail),
     Route("PUT", CLUSTER, "updateCluster", "Want another spec: nodes start, are drained, or "
           "restart one by one, as it takes", update, TAKEN, query=OverrideQuery, body=ClusterSpec,
-          refuses=(*BODY, NotFound, Conflict, Invalid, Unavailable), check_body=False),
+          refuses=(*BODY, NotFound, Conflict, Invalid, Unavailable), check_body=False,
+          role=Role.OPERATOR),
     Route("DELETE", CLUSTER, "deleteCluster", "Stop its nodes, destroy its volumes, deregister",
-          delete, TAKEN, refuses=(NotFound, Conflict, Invalid, Unavailable), query=DeleteQuery),
+          delete, TAKEN, refuses=(NotFound, Conflict, Invalid, Unavailable), query=DeleteQuery,
+          role=Role.OPERATOR),
     post(f"{CLUSTER}/scale", scale, "scaleCluster", "Change the number of nodes of a group",
           query=OverrideQuery, body=ScaleRequest),
     get(f"{CLUSTER}/revisions", revisions, "listRevisions",
@@ -240,8 +257,6 @@ ROUTES: tuple[Route, ...] = (
     post(f"{CLUSTER}/nodes/{{node}}/restart", restart, "restartNode",
           "Restart one node in its place, gated"),
     get(f"{CLUSTER}/nodes", nodes, "listNodes", "Its nodes", list[NodeView]),
-    get(f"{CLUSTER}/endpoints", endpoints, "listEndpoints", "URLs of ready nodes by role",
-         dict[str, list[str]]),
     get(f"{CLUSTER}/plan", plan, "showPlan", "How far it is from its spec", PlanView),
     get(f"{CLUSTER}/offers", offers, "listOffers",
          "The last answer to each agent's offers, and why", list[OfferView]),
@@ -253,6 +268,17 @@ ROUTES: tuple[Route, ...] = (
     _stream_route("/v1/events/stream", "streamAllEvents", "All clusters' events as they happen"),
     get("/v1/openapi.json", openapi, "openapi", "This document", dict[str, Any]),
     Route("GET", "/v1/executor/{name}", "fetchExecutor", "The executor that agents run", executor,
-          {200: Answer("the file", bytes, "application/octet-stream")}, refuses=(NotFound,)),
+          {200: Answer("the file", bytes, "application/octet-stream")}, refuses=(NotFound,),
+          role=None),
     *OPERATE_ROUTES,
+    *HOST_ROUTES, *HOTSPOT_ROUTES, *RELEASE_ROUTES, *PLATFORM_ROUTES, *METRICS_ROUTES,
+    *CHART_ROUTES,
+    *DISCOVERY_ROUTES,
+    *TENANT_ROUTES,
+    *ACCESS_ROUTES,
+    *HEALTH_ROUTES,
+    *TEMPLATE_ROUTES,
+    *DELIVERY_ROUTES,
+    *LOG_ROUTES,
+    *ALERT_ROUTES,
 )

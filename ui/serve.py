@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +25,26 @@ if TYPE_CHECKING:
 
 # Settings by the option that sets each, for messages and for building them.
 OPTIONS = {
-    "mesos_master": "--mesos-master", "state_dir": "--state-dir", "listen_host": "--host",
+    "mesos_master": "--mesos-master", "state_dir": "--state-dir", "store": "--store",
+    "store_credentials": "--store-credentials", "secret_key_file": "--secret-key-file",
+    "listen_host": "--host",
     "listen_port": "--port", "advertise_url": "--advertise-url",
     "executor_user": "--executor-user", "executor_python": "--executor-python",
-    "credentials": "--mesos-credentials", "distributions": "--distributions",
+    "credentials": "--mesos-credentials",
+    "operator_credentials": "--operator-credentials", "distributions": "--distributions",
     "plugins": "--plugins",
     "failover_timeout_s": "--failover-timeout", "observe_busy_s": "--observe-busy",
-    "observe_idle_s": "--observe-idle", "log_json": "--log-json", "failpoint": "--failpoint",
+    "observe_idle_s": "--observe-idle", "measure_s": "--measure",
+    "graphite": "--graphite", "graphite_prefix": "--graphite-prefix", "login": "--no-login",
+    "admin_token_file": "--admin-token-file", "tls_cert": "--tls-cert", "tls_key": "--tls-key",
+    "peer_ca": "--peer-ca",
+    "log_json": "--log-json", "virtual_ports": "--virtual-ports",
+    "oplog_keep_s": "--oplog-keep", "alerts": "--alerts", "failpoint": "--failpoint",
 }
-FILES = ("credentials", "distributions", "plugins")
+FILES = ("credentials", "distributions", "plugins", "store_credentials",
+         "operator_credentials", "alerts")
+OURS_ALONE = ("store_credentials", "operator_credentials")  # nobody else may read them
+MAX_HEADER_BYTES = 32 * 1024
 ANY_HOST = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
@@ -72,24 +84,19 @@ def configure_logging(*, as_json: bool) -> None:
     # They tell every request at INFO, some a second; what goes wrong is told all the same.
     for chatty in ("elasticsearch", "elastic_transport", "tornado.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Every try to connect is a warning to it; our own lines say what that means.
+    for noisy in ("kazoo", "esaas.zookeeper"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     root.setLevel(logging.INFO)
 
 
-def _file_value(option: str, path: str) -> Any:
-    import yaml
+def _file_value(option: str, path: str, *, private: bool = False) -> Any:
+    from esaas.framework.settings import read_file
 
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Faults([f"{option}: cannot read {path}: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # The text may hold a secret: the place of the fault is told, not what stands there.
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise Faults([f"{option}: {path} is neither JSON nor YAML{where}"]) from error
-    if not isinstance(value, dict):
-        raise Faults([f"{option}: {path} must hold an object, not {type(value).__name__}"])
-    return value
+        return read_file(Path(path), private=private)
+    except ValueError as error:
+        raise Faults([f"{option}: {error}"]) from error
 
 
 def build_settings(given: dict[str, Any]) -> Settings:
@@ -104,7 +111,8 @@ def build_settings(given: dict[str, Any]) -> Settings:
     for name in FILES:
         if name in values:
             try:
-                values[name] = _file_value(OPTIONS[name], values[name])
+                values[name] = _file_value(OPTIONS[name], values[name],
+                                           private=name in OURS_ALONE)
             except Faults as faults:
                 lines += faults.lines
                 unread.add(name)
@@ -117,7 +125,8 @@ def build_settings(given: dict[str, Any]) -> Settings:
             if name not in unread:
                 option = OPTIONS.get(name, fault.path)
                 inner = f" {rest[0]}" if rest else ""
-                lines.append(f"{option}{inner}: {fault.message}")
+                # A rule about several settings names them itself.
+                lines.append(f"{option}{inner}: {fault.message}" if option else fault.message)
         raise Faults(lines) from error
     if lines:
         raise Faults(lines)
@@ -161,14 +170,35 @@ def base_url(settings: Settings, port: int) -> str:
     host = settings.listen_host
     if host in ANY_HOST:
         host = socket.getfqdn()
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """TLS as the settings want it; click.ClickException when a file cannot be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+
+    def no_password() -> str:
+        raise click.ClickException(f"--tls-key: {settings.tls_key} is encrypted; give a key that "
+                                   "is not, readable by this user only")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, no_password)
+    except (OSError, ssl.SSLError) as error:
+        raise click.ClickException(
+            f"--tls-cert {settings.tls_cert} and --tls-key {settings.tls_key} cannot be used: "
+            f"{error.strerror or error}") from error
+    return context
 
 
 def allowed_names(settings: Settings, more: tuple[str, ...]) -> frozenset[str] | None:
     """The names the service answers to; None (any) when it listens beyond loopback."""
     from urllib.parse import urlsplit
 
-    from .app import LOOPBACK_NAMES
+    from esaas.framework.settings import LOOPBACK_NAMES
 
     if settings.listen_host not in LOOPBACK_NAMES and not more:
         return None
@@ -208,6 +238,20 @@ async def _until(asked: asyncio.Event, work: asyncio.Task[None]) -> bool:
     return False
 
 
+def warn_of_risks(settings: Settings) -> None:
+    """Say loudly what about these settings may hurt."""
+    import structlog
+    from esaas.framework.settings import LOOPBACK_NAMES
+
+    log = structlog.get_logger()
+    if not settings.login:
+        log.warning("login is switched off: whoever reaches this service is an admin")
+    elif settings.listen_host not in LOOPBACK_NAMES and settings.tls_cert is None:
+        log.warning("listening beyond loopback without TLS: passwords and tokens can be read on "
+                    "the way; give --tls-cert and --tls-key, or put TLS in front",
+                    host=settings.listen_host)
+
+
 async def run(settings: Settings, sockets: list[socket.socket], names: frozenset[str] | None,
               ready_file: Path | None, say: Callable[[str], None]) -> None:
     """Serve until a signal; then stop in order: doors, streams, clusters, connections."""
@@ -215,21 +259,29 @@ async def run(settings: Settings, sockets: list[socket.socket], names: frozenset
     from esaas.framework.service.clusters import Clusters
     from tornado.httpserver import HTTPServer
 
-    from .app import LOOPBACK_NAMES, make_app
+    from .app import make_app
+    from .peer_key import PeerKey
+    from .peers import Ears
     from .stream import Streams
 
     log = structlog.get_logger()
+    tls = tls_context(settings)
     service, streams, signals = Clusters(settings), Streams(), _Signals()
+    key, ca_file = PeerKey(service.derived_key("peers")), settings.peer_ca_file
+    ears = asyncio.create_task(Ears(service, key, ca_file).run())
     signals.install()
     server: HTTPServer = HTTPServer(make_app(
-        service, lambda: service.executor_file, allowed_hosts=names, streams=streams))
-    server.add_sockets(sockets)
+        service, lambda: service.executor_file, access=service.access, book=service.book,
+        login=settings.login, secure=tls is not None, allowed_hosts=names,
+        streams=streams, peers=service, peer_key=key, ca_file=ca_file),
+        ssl_options=tls, max_header_size=MAX_HEADER_BYTES)
     url = base_url(settings, sockets[0].getsockname()[1])
     service.advertise(url)
-    if settings.listen_host not in LOOPBACK_NAMES:
-        log.warning("listening beyond loopback, and there is no login yet",
-                    host=settings.listen_host)
+    warn_of_risks(settings)
     try:
+        if settings.login:
+            await service.access.start()
+        server.add_sockets(sockets)
         # The doors are open before the clusters start: agents fetch the executor from here.
         if await _until(signals.asked, asyncio.create_task(service.start())):
             if ready_file is not None:
@@ -242,6 +294,7 @@ async def run(settings: Settings, sockets: list[socket.socket], names: frozenset
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
         server.stop()
+        ears.cancel()
         await streams.close()
         await service.stop()
         await server.close_all_connections()
@@ -257,6 +310,13 @@ def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
          help="host:port, or zk://host:port,.../path. Required.")
 @_option("--state-dir", env="STATE_DIR", metavar="DIR", default="~/.local/state/esaas",
          show_default=True, help="Where the embedded store and the executor's file live.")
+@_option("--store", env="STORE", metavar="ADDRESS",
+         help="zk://host:port,.../path, to share with other processes; default: embedded.")
+@_option("--store-credentials", env="STORE_CREDENTIALS", metavar="FILE",
+         help="JSON or YAML, mode 600: {user: ..., password: ...}, for ZooKeeper.")
+@_option("--secret-key-file", env="SECRET_KEY_FILE", metavar="FILE",
+         help="The key of secure settings, the same for all processes of a store; "
+              "default: secret.key in the state directory.")
 @_option("--host", "listen_host", env="HOST", default="127.0.0.1", show_default=True,
          help="Address to listen on; loopback unless you choose otherwise.")
 @_option("--port", "listen_port", env="PORT", default="8080", show_default=True,
@@ -271,6 +331,9 @@ def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
          help="Python on the agents; default: python3.")
 @_option("--mesos-credentials", "credentials", env="MESOS_CREDENTIALS", metavar="FILE",
          help='JSON or YAML: {TENANT or "*": {principal: ..., secret: ...}}.')
+@_option("--operator-credentials", env="OPERATOR_CREDENTIALS", metavar="FILE",
+         help="JSON or YAML, mode 600: {principal: ..., secret: ...}; who sets the quota of "
+              "tenants by the master's operator API.")
 @_option("--distributions", env="DISTRIBUTIONS", metavar="FILE",
          help="JSON or YAML: {VERSION: {url: ..., sha256: ...}}.")
 @_option("--plugins", env="PLUGINS", metavar="FILE",
@@ -279,13 +342,38 @@ def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
          help="How long Mesos keeps nodes running without this service; default: 4 weeks.")
 @_option("--observe-busy", "observe_busy_s", env="OBSERVE_BUSY", metavar="SECONDS",
          help="How often a changing cluster is looked at; default: 1.")
+@_option("--measure", "measure_s", env="MEASURE", metavar="SECONDS",
+         help="Time between two measurements of a cluster's nodes; default: 15.")
+@_option("--graphite", env="GRAPHITE", metavar="HOST:PORT",
+         help="Where figures are sent as plain text, too.")
+@_option("--graphite-prefix", env="GRAPHITE_PREFIX", metavar="PREFIX", default="esaas",
+         show_default=True, help="What their names begin with.")
 @_option("--observe-idle", "observe_idle_s", env="OBSERVE_IDLE", metavar="SECONDS",
          help="How often a calm cluster is looked at; default: 5.")
+@_option("--no-login", env="NO_LOGIN", is_flag=True,
+         help="Everybody is an admin; only on loopback.")
+@_option("--admin-token-file", env="ADMIN_TOKEN_FILE", metavar="FILE",
+         help="A token of admin role for automation, in a file that only you can read; it is "
+              "good while this process runs.")
+@_option("--tls-cert", env="TLS_CERT", metavar="FILE",
+         help="PEM: the certificate, then those above it. The service then speaks https.")
+@_option("--tls-key", env="TLS_KEY", metavar="FILE", help="PEM: its key, not encrypted.")
+@_option("--peer-ca", env="PEER_CA", metavar="FILE",
+         help="PEM: what signs the certificates of the other processes; default: --tls-cert.")
+@_option("--oplog-keep", "oplog_keep_s", env="OPLOG_KEEP", metavar="SECONDS",
+         help="How long the operation log is kept; default: 400 days.")
+@_option("--alerts", env="ALERTS", metavar="FILE",
+         help="JSON or YAML: {sinks: [...], limits: {RULE: {above: ..., for_s: ...}}, ...}: where "
+              "notifications of alerts go, and limits for all clusters.")
+@_option("--virtual-ports", env="VIRTUAL_PORTS", metavar="FIRST-LAST", default="20000-20999",
+         show_default=True, help="Clusters get ports of these for HAProxy (esaas haproxy), and "
+         "keep them; none: they get none.")
 @_option("--log-json", env="LOG_JSON", is_flag=True, help="Log JSON lines.")
 @_option("--failpoint", env="FAILPOINT", hidden=True)
 @_option("--ready-file", env="READY_FILE", metavar="FILE",
          help="Written with URL and process id once the service is ready.")
-def serve(allow_host: tuple[str, ...], ready_file: str | None, **given: Any) -> None:
+def serve(allow_host: tuple[str, ...], ready_file: str | None, no_login: bool,
+          **given: Any) -> None:
     """Run the service: schedulers, API and pages.
 
     Every option can be given in the environment. Secrets come from files only. SIGTERM or Ctrl-C
@@ -294,6 +382,7 @@ def serve(allow_host: tuple[str, ...], ready_file: str | None, **given: Any) -> 
     """
     if given.get("state_dir"):
         given["state_dir"] = str(Path(given["state_dir"]).expanduser())
+    given["login"] = not no_login
     try:
         settings = build_settings(given)
     except Faults as faults:

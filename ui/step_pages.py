@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from esaas.framework.core.errors import Fault
+from esaas.framework.service.access.people import Role
 from esaas.framework.service.errors import Conflict, NotFound, ServiceError
 from esaas.framework.service.views import ClusterDetail, GateView, StepView
 from esaas.framework.words import risk_of
@@ -36,6 +37,8 @@ def gate_of(step: StepView, name: str) -> GateView:
 
 class Force(Change):
     """``/clusters/NAME/force``: go past a gate, after one was told what that risks."""
+
+    sees = Role.OPERATOR
 
     async def get(self, name: str) -> None:  # type: ignore[override]
         """Ask, and have the gate's name typed."""
@@ -89,6 +92,8 @@ class RestartStep(Change):
 class Abandon(Change):
     """``/clusters/NAME/abandon``: give up the change under way, as it was previewed."""
 
+    sees = Role.OPERATOR
+
     async def get(self, name: str) -> None:  # type: ignore[override]
         """What that would do."""
         await self.show(name, self.get_query_argument("override", ""))
@@ -133,6 +138,8 @@ class Abandon(Change):
 
 class Replace(Change):
     """``/clusters/NAME/replace``: another node in a node's place, previewed and confirmed."""
+
+    sees = Role.OPERATOR
 
     async def get(self, name: str) -> None:  # type: ignore[override]
         """What that would do, and have the node's name typed."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
-from esaas.framework.service.api import ClusterService
 from esaas.framework.service.errors import NotFound, Unavailable
 from esaas.framework.service.views import ClusterSummary, EventView
 from pydantic import BaseModel
@@ -17,6 +16,20 @@ from pydantic import BaseModel
 Write = Callable[[bytes], Awaitable[None]]
 PAGE = 200          # events read from the log at a time
 RETRY_MS = 2000     # how long a browser waits before it connects again
+
+
+class Source(Protocol):
+    """What a feed takes of the service."""
+
+    def endpoints(self, name: str) -> dict[str, list[str]]:
+        """NotFound when the cluster is no more."""
+
+    async def events(self, name: str | None, after: int = 0,
+                     limit: int = 200) -> list[EventView]:
+        """Events with a sequence number above ``after``; the newest for 0."""
+
+    def watch(self, name: str | None) -> AsyncIterator[EventView | ClusterSummary]:
+        """What is new, as it comes."""
 
 
 class Streams:
@@ -81,28 +94,28 @@ class _News:
         return taken
 
 
-def newest(service: ClusterService, name: str | None) -> int:
+async def newest(service: Source, name: str | None) -> int:
     """The sequence number of the last event so far; 0 when there is none."""
-    last = service.events(name, 0, 1)
+    last = await service.events(name, 0, 1)
     return last[-1].seq if last else 0
 
 
-async def _catch_up(service: ClusterService, name: str | None, cursor: int, write: Write) -> int:
-    while batch := service.events(name, cursor, PAGE):
+async def _catch_up(service: Source, name: str | None, cursor: int, write: Write) -> int:
+    while batch := await service.events(name, cursor, PAGE):
         for event in batch:
             await write(message("event", event, event.seq))
         cursor = batch[-1].seq
     return cursor
 
 
-async def feed(service: ClusterService, name: str | None, after: int | None, write: Write,
+async def feed(service: Source, name: str | None, after: int | None, write: Write,
                heartbeat_s: float) -> None:
     """Write events above ``after`` (None: from now on) and changed summaries, until cancelled.
 
     Ends by itself with an event ``gone`` when the cluster is no more, or when the service stops.
     A failure of the service's own feed is raised.
     """
-    cursor = newest(service, name) if after is None else after
+    cursor = await newest(service, name) if after is None else after
     news = _News()
     pump = asyncio.create_task(news.pump(service.watch(name)))
     try:

@@ -39,13 +39,13 @@ def resize(browser: webdriver.Chrome, width: int, height: int = 900, *,
 
 
 def overflow(browser: webdriver.Chrome) -> list[str]:
-    """What sticks out of the page to the right; empty when all is well."""
+    """What sticks out of the page at its sides; empty when all is well."""
     found: list[str] = browser.execute_script("""
         const width = document.documentElement.clientWidth;
         const out = [...document.body.querySelectorAll("*")].filter((element) => {
-          if (element.closest(".unseen, .skip, textarea")) return false;
+          if (element.closest(".unseen, .skip, textarea, .scroll > *")) return false;
           const box = element.getBoundingClientRect();
-          return box.width > 0 && box.right > width + 0.5;
+          return box.width > 0 && (box.right > width + 0.5 || box.left < -0.5);
         }).map((element) => `${element.nodeName}.${element.className}`);
         if (document.documentElement.scrollWidth > width) out.push("the page scrolls");
         return out;""")
@@ -68,6 +68,15 @@ def find(browser: webdriver.Chrome, selector: str) -> WebElement:
     """An element, as soon as it is there."""
     return WebDriverWait(browser, PATIENCE_S).until(
         lambda _: browser.find_element(By.CSS_SELECTOR, selector))
+
+
+def log_in(browser: webdriver.Chrome, url: str, user: str, password: str) -> None:
+    """Open a page of a service with login: fill in the login page, and come back."""
+    browser.get(url)
+    find(browser, "#user").send_keys(user)
+    find(browser, "#password").send_keys(password)
+    press(browser, "Log in")
+    WebDriverWait(browser, PATIENCE_S).until(lambda _: "/login" not in browser.current_url)
 
 
 def until_text(browser: webdriver.Chrome, selector: str, text: str) -> None:

@@ -13,7 +13,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 def main() -> None:
     """Run the command."""
+    from esaas.framework.service.access.access import Access, read_token_file
     from esaas.framework.service.errors import Unavailable
+    from esaas.framework.service.oplog.book import Book
+    from esaas.framework.store.sqlite import SqliteStore
+    from live_app import quick_passwords
     from standin_service import StandInService
 
     class Clusters(StandInService):
@@ -22,6 +26,18 @@ def main() -> None:
         def __init__(self, settings: Any) -> None:
             super().__init__()
             self.settings = settings
+            file = settings.admin_token_file
+            self.store = SqliteStore(settings.state_dir)
+            self.book = Book(self.store, "stand-in")
+            self.access = Access(
+                self.store, settings.state_dir, b"k" * 32, "stand-in",
+                passwords=quick_passwords(), file_token=read_token_file(file) if file else "")
+
+        def derived_key(self, purpose: str) -> bytes:
+            return purpose.encode().ljust(32)
+
+        def peers(self) -> dict[str, str]:
+            return {}
 
         def advertise(self, url: str) -> None:
             click.echo(f"advertised {url}")
@@ -32,6 +48,8 @@ def main() -> None:
             click.echo("started")
 
         async def stop(self) -> None:
+            await self.book.close()
+            self.store.close()
             click.echo("stopped")
 
     module = types.ModuleType("esaas.framework.service.clusters")

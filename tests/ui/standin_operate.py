@@ -9,6 +9,7 @@ from esaas.framework.core.spec import ClusterSpec, SpecFaults, parse_spec
 from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound
 from esaas.framework.service.views import (
     Accepted,
+    CredentialsView,
     OperationView,
     Preview,
     ProgressView,
@@ -128,7 +129,7 @@ class OperateStandIn:
         if dry_run:
             return self._told(fake, "", f"{new} would take the place of {node}", changed=False,
                               preview=preview).model_copy(update={"changed": True})
-        self._set_node(fake, node, leaving=f"replaced by {new}")
+        self._set_node(fake, node, leaving=f"replaced by {new}", moving=True)
         fake.nodes = [*fake.nodes, node_of(new, "planned", number)]
         return self._told(fake, "replace_asked", f"{new} takes the place of {node}",
                           preview=preview)
@@ -140,7 +141,7 @@ class OperateStandIn:
             raise Conflict(f"{node} is not being replaced", [
                 Fault("", "it stays, or leaves for another reason", "node_is_replaced")])
         new = old.leaving.rsplit(" ", 1)[1]
-        self._set_node(fake, node, leaving="")
+        self._set_node(fake, node, leaving="", moving=False)
         fake.nodes = [one for one in fake.nodes if one.name != new]
         return self._told(fake, "kept", f"{node} stays")
 
@@ -247,6 +248,24 @@ class OperateStandIn:
                                                version=known.version + 1 if known else 1)
         return self._told(fake, "secrets_set", f"secure settings: {', '.join(sorted(body))}",
                           changed=changed)
+
+    # ---- secured clusters ----
+    def _secured(self, name: str) -> Fake:
+        fake = self._find(name)
+        if not fake.spec.security.enabled:
+            raise Conflict(f"{name} is not secured", [
+                Fault("", "no certificates and no users", "cluster_is_secured")])
+        return fake
+
+    async def credentials(self, name: str) -> CredentialsView:
+        self._secured(name)
+        self.emit(name, "credentials_shown", "somebody was told the password of elastic")
+        return CredentialsView(user="elastic", password="stand-in-password",
+                               ca_certificate="-----BEGIN CERTIFICATE-----\nstand-in\n")
+
+    async def rotate_certificates(self, name: str) -> Accepted:
+        return self._told(self._secured(name), "certificates_rotated",
+                          "every node is to get a new certificate")
 
     # ---- plugins ----
     def _with_plugins(self, fake: Fake, plugins: list[Any], dry_run: bool) -> Accepted:

@@ -12,17 +12,23 @@ from esaas.framework.core.gates import FORCIBLE
 from esaas.framework.core.spec import ClusterSpec, NodeGroup, SpecFaults, parse_spec
 from esaas.framework.core.validate import validate
 from esaas.framework.service.change import differences
+from esaas.framework.service.endpoints import all_endpoints, reached
 from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound
+from esaas.framework.service.releases import Releases
 from esaas.framework.service.views import (
     Accepted,
+    AllEndpoints,
     ClusterDetail,
     ClusterSummary,
+    EndpointsView,
     EsView,
     EventView,
     GateView,
+    NodeEndpoint,
     NodeView,
     OfferView,
     OperationView,
+    Owner,
     PhaseView,
     PlanView,
     Preview,
@@ -33,7 +39,14 @@ from esaas.framework.service.views import (
     StepView,
     SwitchView,
 )
+from esaas.sim.memory import StandInStore
+from standin_alerts import AlertsStandIn
+from standin_charts import ChartsStandIn
+from standin_hosts import HostsStandIn
+from standin_hotspots import HotspotStandIn
 from standin_operate import OperateStandIn
+from standin_platform import PlatformStandIn
+from standin_tenants import TenantsStandIn
 
 T0 = 1_780_000_000.0
 SHARD_MB = 307
@@ -164,6 +177,7 @@ class Fake:
         self.restarting: list[str] = []
         self.settled: int | None = 1
         self.canary = ""
+        self.virtual_ports = {"http": 20000 + sum(spec.name.encode()) % 1000}
         self.forced: set[tuple[str, str]] = set()
         self.switches: dict[str, SwitchView] = {}
         self.operations: list[OperationView] = []
@@ -220,8 +234,16 @@ class Fake:
 
     def endpoints(self) -> dict[str, list[str]]:
         """The addresses of ready nodes."""
-        urls = [f"http://{node.http_address}" for node in self.nodes if node.state == "ready"]
+        urls = [f"{self.spec.scheme}://{node.http_address}" for node in self.nodes
+                if node.state == "ready"]
         return {"http": urls, "master": urls, "data": urls, "ingest": []}
+
+    def discover(self) -> EndpointsView:
+        """Where it is reached."""
+        return reached(self.spec.name, self.spec.tenant, [
+            NodeEndpoint(name=node.name, address=node.http_address or "", roles=node.roles)
+            for node in self.nodes if node.state == "ready" and node.kind == "elasticsearch"],
+            secured=self.spec.security.enabled, virtual_ports=self.virtual_ports)
 
     def detail(self) -> ClusterDetail:
         """Everything."""
@@ -247,9 +269,15 @@ class Fake:
                       cluster_uuid="uuid-1" if ready else None,
                       elected_master=ready[0].name if ready else None),
             nodes=self.nodes, plan=plan, endpoints=self.endpoints(),
+            virtual_ports=self.virtual_ports,
+            documents=1_234_567 * len(ready) if ready else None,
+            store_mb=7_321.0 * len(ready) if ready else None,
+            disk_used_percent=61.5 if ready else None,
             spec=spec.model_dump(mode="json"), switches=list(self.switches.values()),
             operations=self.operations, settled_revision=self.settled,
-            secrets=[one for _, one in sorted(self.secrets.items())])
+            secrets=[one for _, one in sorted(self.secrets.items())],
+            secured=spec.security.enabled,
+            certificates_rotate_at=T0 + 86400 * 200 if spec.security.enabled else None)
 
     def summary(self) -> ClusterSummary:
         """One line."""
@@ -372,19 +400,35 @@ def _examples() -> list[Fake]:
     return examples
 
 
-class StandInService(OperateStandIn):
+class StandInService(OperateStandIn, HotspotStandIn, HostsStandIn, TenantsStandIn,
+                     PlatformStandIn, Releases, AlertsStandIn, ChartsStandIn):
     """``ClusterService`` in memory; all methods belong on one event loop."""
 
     def __init__(self, fakes: list[Fake] | None = None) -> None:
+        ChartsStandIn.__init__(self)
         self.fakes = {fake.spec.name: fake
                       for fake in (_examples() if fakes is None else fakes)}
         self.log: list[EventView] = []
         self.watchers: set[asyncio.Queue[Item]] = set()
         self.clock = T0
+        self.drained = {}
+        self.rung, self.complete = asyncio.Event(), True
+        AlertsStandIn.__init__(self)
+        for name in list(self.fakes)[:1]:
+            self.add_alerts(name)
+        self.records = {}
+        self._store, self._instance = StandInStore(), "stand-in"
         for name in self.fakes:
             self.emit(name, "scheduler_registered", f"{name} is registered with the master")
             self.emit(name, "node_running", "node-0 runs on agent-1.example", node="node-0")
             self.emit(name, "offer_declined", "no agent has 2048 MB of memory", level="warning")
+
+    def node_hosts(self) -> dict[tuple[str, str], str]:
+        return {(name, node.name): node.host or "" for name, fake in self.fakes.items()
+                for node in fake.nodes}
+
+    def _tenant_of(self, name: str) -> str | None:
+        return self.fakes[name].spec.tenant if name in self.fakes else None
 
     # ---- what tests do to it ----
     def emit(self, cluster: str, kind: str, message: str, **more: Any) -> EventView:
@@ -393,6 +437,7 @@ class StandInService(OperateStandIn):
         event = EventView(seq=len(self.log) + 1, at=self.clock - 3600, cluster=cluster, kind=kind,
                           message=message, **more)
         self.log.append(event)
+        self.ring()
         for queue in self.watchers:
             queue.put_nowait(event)
             if cluster in self.fakes:
@@ -414,6 +459,7 @@ class StandInService(OperateStandIn):
         """A delete has come to its end."""
         self.emit(name, "cluster_deleted", "nothing is left of it")
         del self.fakes[name]
+        self.ring()
 
     def _find(self, name: str) -> Fake:
         if name not in self.fakes:
@@ -431,6 +477,12 @@ class StandInService(OperateStandIn):
         return [fake.summary() for name, fake in sorted(self.fakes.items())
                 if tenant in (None, fake.spec.tenant)]
 
+    def owner(self, name: str) -> Owner:
+        return Owner(name=name, tenant=self._find(name).spec.tenant, created_at=T0 - 86400 * 3)
+
+    def owners(self) -> list[Owner]:
+        return [self.owner(name) for name in sorted(self.fakes)]
+
     def show(self, name: str) -> ClusterDetail:
         return self._find(name).detail()
 
@@ -443,10 +495,26 @@ class StandInService(OperateStandIn):
     def endpoints(self, name: str) -> dict[str, list[str]]:
         return self._find(name).endpoints()
 
+    def discover(self, name: str) -> EndpointsView:
+        return self._find(name).discover()
+
+    def discover_all(self) -> AllEndpoints:
+        return all_endpoints([fake.discover() for _, fake in sorted(self.fakes.items())],
+                             self.complete)
+
+    def bell(self) -> asyncio.Event:
+        return self.rung
+
+    def ring(self) -> None:
+        """Endpoints may have changed."""
+        self.rung.set()
+        self.rung = asyncio.Event()
+
     def offers(self, name: str) -> list[OfferView]:
         return self._find(name).offers
 
-    def events(self, name: str | None, after: int = 0, limit: int = 200) -> list[EventView]:
+    async def events(self, name: str | None, after: int = 0,
+                     limit: int = 200) -> list[EventView]:
         if name is not None and all(event.cluster != name for event in self.log):
             self._find(name)
         found = [event for event in self.log if name in (None, event.cluster)
@@ -474,12 +542,15 @@ class StandInService(OperateStandIn):
         except SpecFaults as error:
             raise Invalid(f"the spec has {len(error.faults)} faults", error.faults) from error
 
-    async def create(self, body: Any, *, dry_run: bool = False) -> Accepted:
+    async def create(self, body: Any, *, dry_run: bool = False,
+                     override: str | None = None) -> Accepted:
         spec = self._checked(body)
         known = self.fakes.get(spec.name)
         if known is not None and known.spec != spec:
             raise Conflict(f"the name {spec.name} is taken", [
                 Fault("name", "another cluster has this name", "name_is_free")])
+        if known is None:
+            self.check_quota(None, spec, override)
         if known is not None or dry_run:
             return Accepted(cluster=spec.name, revision=1, changed=known is None,
                             message="it is so already" if known else "3 nodes would be started")
@@ -518,6 +589,7 @@ class StandInService(OperateStandIn):
         if new == fake.spec:
             return Accepted(cluster=name, revision=fake.revision, changed=False,
                             message=f"{name} is wanted like that already")
+        self.check_quota(fake.spec, new, override)
         seen = Seen(at=T0, health=fake.health, cluster_uuid="uuid-1", nodes={},
                     max_replicas=fake.replicas, store_mb=9_000.0)
         faults = validate(fake.spec, new, seen)
@@ -544,7 +616,7 @@ class StandInService(OperateStandIn):
             raise Conflict(f"{fake.spec.name} is being deleted", [
                 Fault("", "a cluster that is being deleted cannot be changed", "not_deleting")])
 
-    def revisions(self, name: str) -> list[RevisionView]:
+    async def revisions(self, name: str) -> list[RevisionView]:
         fake = self._find(name)
         return [RevisionView(
             revision=number, at=T0 + 100 * number, current=number == fake.revision,

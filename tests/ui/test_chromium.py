@@ -263,7 +263,7 @@ def test_the_keyboard_is_enough(browser: Chrome, live: LiveApp) -> None:
     body.send_keys(Keys.TAB)
     assert browser.switch_to.active_element.text == "Skip to the content"
     names = []
-    for _ in range(12):
+    for _ in range(18):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         names.append(browser.switch_to.active_element.text)
         outline = browser.execute_script(

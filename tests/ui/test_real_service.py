@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ def real(tmp_path: Path) -> Iterator[LiveApp]:
 
     run(service.start())
     assert ask(app, "POST", "/v1/clusters", SPEC).status == 202
+    until = time.monotonic() + PATIENCE_S
+    while not ask(app, "GET", f"{DEMO}/nodes").json:        # its first turn
+        assert time.monotonic() < until
+        time.sleep(0.01)
     yield app
     run(service.stop())
     app.close()

@@ -33,6 +33,7 @@ def rules(got: Got) -> list[str]:
     ("POST", "switches/allocation/restore", None), ("GET", "operations", None),
     ("POST", "operations", {"kind": "flush"}), ("GET", "secrets", None),
     ("PUT", "secrets", {"a.b": "c"}), ("POST", "plugins", {"name": "analysis-icu"}),
+    ("POST", "credentials", None), ("POST", "rotate-certificates", None),
     ("DELETE", "plugins/analysis-icu", None)])
 def test_each_route_knows_its_cluster_and_its_methods(live: LiveApp, method: str, tail: str,
                                                       body: Any) -> None:

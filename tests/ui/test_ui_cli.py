@@ -29,7 +29,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "nodes", "plan", "offers", "endpoints", "events",
-                                     "revisions"])
+                                     "revisions", "facts"])
 @pytest.mark.parametrize("name", ["demo", "orders-search", "fresh", "archive", "turning"])
 def test_reads_for_people_and_for_programs(live: LiveApp, command: str, name: str) -> None:
     people = esaas("cluster", command, name, url=live.url)

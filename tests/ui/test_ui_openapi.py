@@ -37,6 +37,13 @@ JSON_READS = [route for route in ROUTES if route.method == "GET"
               and "application/json" in {one.media for one in route.answers.values()}]
 
 
+def begun(live: LiveApp, cluster: str) -> str:
+    """The id of a release of a cluster."""
+    made = ask(live, "POST", "/v1/releases", {"clusters": [{
+        "cluster": cluster, "tenant": live.service.owner(cluster).tenant, "action": "update"}]})
+    return str(made.json["release"]["id"])
+
+
 @pytest.mark.parametrize("route", JSON_READS, ids=lambda route: route.name)
 def test_answers_are_as_documented(live: LiveApp, route) -> None:  # type: ignore[no-untyped-def]
     made = document(ROUTES)
@@ -44,7 +51,15 @@ def test_answers_are_as_documented(live: LiveApp, route) -> None:  # type: ignor
         "application/json"]["schema"]
     checker = Draft202012Validator({**schema, "components": made["components"]})
     for name in live.service.fakes:
-        got = ask(live, "GET", route.path.replace("{name}", name))
+        path = route.path.replace("{name}", name).replace("{host}", live.service.agents()[0].host)
+        path = path.replace("{template}", "small?name=one&tenant=hotels")
+        path = path.replace("{alert}", live.service.alert_list[0].id)
+        path = path.replace("{tenant}", live.service.owner(name).tenant)
+        if path.endswith("/series"):
+            path += "?metric=load_1m" if "/hosts/" in path else "?metric=documents"
+        if "{release}" in path:
+            path = path.replace("{release}", begun(live, name))
+        got = ask(live, "GET", path)
         assert [error.message for error in checker.iter_errors(got.json)] == []
 
 

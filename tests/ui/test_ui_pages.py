@@ -62,8 +62,8 @@ def test_the_empty_list_tells_how_to_begin() -> None:
 
 
 def test_no_inline_script_or_style(live: LiveApp) -> None:
-    for path in ("/", "/new", "/clusters/orders-search", "/nothing", "/clusters/demo/edit",
-                 "/clusters/turning/revisions?to=1"):
+    for path in ("/", "/new", "/clusters/orders-search", "/clusters/orders-search/delivery",
+                 "/nothing", "/clusters/demo/edit", "/clusters/turning/revisions?to=1"):
         page = ask(live, "GET", path).text
         assert not re.search(r"<script(?![^>]*\bsrc=)", page)
         assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
@@ -79,6 +79,7 @@ def test_names_from_outside_are_escaped() -> None:
         for path in ("/", "/clusters/demo", "/clusters/demo/fragment", f"/?tenant={EVIL}",
                      "/clusters/%3Cscript%3E", f"/clusters/demo?notice={EVIL}",
                      "/clusters/demo/edit", f"/clusters/demo/revisions?to={EVIL}",
+                     "/clusters/demo/delivery", f"/new?template=small&name={EVIL}",
                      f"/clusters/demo/revisions?to=1&override={EVIL}"):
             assert "<script>" not in ask(app, "GET", path.replace('"', "%22")).text
     finally:
@@ -418,3 +419,19 @@ def test_nodes_sort_as_people_count() -> None:
     racks, waiting = present.by_rack([node_of(f"data-{i}", "planned", i) for i in (10, 9, 1)])
     assert racks == []
     assert [node.name for node in waiting] == ["data-1", "data-9", "data-10"]
+
+
+def test_clusters_are_found_by_words_health_and_tenant(live: LiveApp) -> None:
+    def found(query: str) -> set[str]:
+        page = ask(live, "GET", f"/{query}").text
+        return set(re.findall(r'<li id="cluster-([a-z-]+)"', page))
+    everything = found("")
+    assert found("?q=DEMO") == {"demo"} and len(everything) > 5
+    assert found("?q=ready+held") < everything and found("?q=ready+held")
+    green = found("?health=green")
+    assert "demo" in green and "logs" not in green
+    assert found("?health=green&tenant=flights") <= green
+    assert found("?q=nothing+like+that") == set()
+    page = ask(live, "GET", "/?q=nothing+like+that").text
+    assert "No cluster is like that" in page and 'data-fragment="/fragment?q=nothing+like' in page
+    assert "fullest disk 62 %" in ask(live, "GET", "/?q=demo").text.replace("\n", " ")

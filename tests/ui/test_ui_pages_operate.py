@@ -39,7 +39,7 @@ def test_every_state_can_be_operated(live: LiveApp, name: str, tail: str) -> Non
     for part in ("operate-head", "switches", "operations", "secrets", "plugins"):
         assert page.text.count(f'id="live-{part}"') == 1
     if name == "leaving":
-        assert "<button" not in page.text.split("<dialog")[0]
+        assert "<button" not in page.text.split("<footer")[0]
     assert ask(live, "GET", "/clusters/none/operate").status == 404
 
 
@@ -200,7 +200,7 @@ def test_a_node_is_held_when_somebody_is_sure(live: LiveApp) -> None:
 
 @pytest.mark.parametrize(("more", "can"), [
     ({}, ["restart", "pause", "replace"]), ({"paused": True}, ["continue", "replace"]),
-    ({"leaving": "scale-in"}, []), ({"leaving": "gone for over 60 s"}, ["keep"]),
+    ({"leaving": "scale-in"}, []), ({"leaving": "gone for over 60 s", "moving": True}, ["keep"]),
     ({"kind": "sidecar"}, ["restart", "replace"]), ({"state": "planned"}, []),
     ({"state": "unreachable"}, ["replace"]), ({"state": "down"}, ["pause", "replace"]),
     ({"state": "stopping"}, [])])

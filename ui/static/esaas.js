@@ -90,6 +90,7 @@
     try {
       const answer = await fetch(page.fragment, {headers: {Accept: "text/html"}});
       if (answer.status === 404) { location.assign("/"); return; }
+      if (answer.status === 401) { location.reload(); return; }      // the way to the login
       if (!answer.ok) return;
       const fresh = document.createElement("template");
       fresh.innerHTML = await answer.text();
@@ -134,6 +135,7 @@
       showLink(false);
       if (source.readyState === EventSource.CLOSED) {     // refused: the browser gives up, we not
         disconnect();
+        soon();                                             // perhaps one has to log in again
         setTimeout(connect, 5000);
       }
     });
@@ -145,7 +147,17 @@
   }
 
   // ---- moments grow older without asking the service ----------------------------------------
+  const words = document.documentElement.lang.startsWith("en") ? null
+    : new Intl.RelativeTimeFormat(document.documentElement.lang, {numeric: "auto"});
+  const SIZES = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+
+  function relative(seconds) {
+    const [size, unit] = SIZES.find(([one]) => Math.abs(seconds) >= one) || SIZES[3];
+    return words.format(Math.trunc(seconds / size), unit);
+  }
+
   function ago(seconds) {
+    if (words) return relative(-seconds);
     for (const [size, unit] of [[86400, "day"], [3600, "h"], [60, "min"], [5, "s"]]) {
       if (seconds >= size) {
         const count = Math.floor(seconds / (size === 5 ? 1 : size));
@@ -156,6 +168,7 @@
   }
 
   function ahead(seconds) {
+    if (words) return relative(seconds);
     for (const [size, unit] of [[86400, "day"], [3600, "h"], [60, "min"], [1, "s"]]) {
       if (seconds >= size) {
         const count = Math.floor(seconds / size);
@@ -214,6 +227,31 @@
     dialog.returnValue = "no";
     dialog.showModal();
   });
+
+  // ---- a text is checked while one types ------------------------------------------------------
+  const CHECK_MS = 500;
+  for (const form of document.querySelectorAll("form[data-check]")) {
+    const result = form.querySelector("[data-check-result]");
+    const text = form.querySelector("textarea");
+    let waiting = null;
+    let asked = 0;
+    const check = async () => {
+      const mine = ++asked;
+      const body = new URLSearchParams(new FormData(form));
+      const answer = await fetch(form.dataset.check, {method: "POST", body});
+      if (!answer.ok || mine !== asked) return;     // an older answer than the text
+      const fresh = document.createElement("template");
+      fresh.innerHTML = await answer.text();
+      patchChildren(result, fresh.content);
+      const wrong = result.querySelector("[role=alert]") !== null;
+      if (wrong) text.setAttribute("aria-invalid", "true");
+      else text.removeAttribute("aria-invalid");
+    };
+    text.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => check().catch((error) => console.warn(error)), CHECK_MS);
+    });
+  }
 
   // A page that comes back from the browser's memory asks again.
   window.addEventListener("pageshow", () => {

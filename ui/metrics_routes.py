@@ -1,0 +1,44 @@
+"""``GET /metrics`` for Prometheus: the figures of whoever asks, from this process."""
+from __future__ import annotations
+
+import time
+
+from esaas.framework.service.access.people import Role
+from esaas.framework.telemetry.exposition import CONTENT_TYPE, text
+from esaas.framework.telemetry.readings import Reading, Scope
+
+from .route import Answer, Call, Route, Streamed
+from .stream import Write
+
+
+async def metrics(call: Call) -> Streamed:
+    """``GET /metrics``."""
+    hosts = call.service.node_hosts()
+    tenants = {one.name: one.tenant for one in call.service.owners()
+               if call.principal.sees(one.tenant)}
+    all_tenants = call.principal.tenants is None
+
+    def labels(reading: Reading) -> tuple[str, ...] | None:
+        scope, cluster, name = reading.subject
+        if scope is Scope.HOST:
+            return (name,) if all_tenants else None
+        if scope is Scope.SERVICE:
+            return () if all_tenants else None
+        if cluster not in tenants:
+            return None
+        if scope is Scope.CLUSTER:
+            return tenants[cluster], cluster
+        return tenants[cluster], cluster, name, hosts.get((cluster, name), "")
+
+    body = text(call.service.board, labels, time.time())
+
+    async def produce(write: Write) -> None:
+        await write(body)
+    return Streamed(CONTENT_TYPE, produce)
+
+
+METRICS_ROUTES = (
+    Route("GET", "/metrics", "scrapeMetrics", "Figures of clusters, nodes, hosts and this process "
+          "for Prometheus", metrics, {200: Answer("the text format of Prometheus", str,
+                                                  "text/plain")}, role=Role.VIEWER),
+)
