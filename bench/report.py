@@ -13,8 +13,12 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
 HEAD = """# Measurements
 
-Made by `make bench`; each table is written by the run itself. Ratios are taken within one run on
-one machine, because machines differ and are shared.
+Made by `make bench` and `make bench-scale`; each table is written by the run itself. Ratios are
+taken within one run on one machine, because machines differ and are shared.
+
+Where nodes "stand in", no Elasticsearch runs: `bench/standin_es` is a program of some 11 MiB that
+elects a master with its peers and answers what the service asks. The service, Mesos, ZooKeeper and
+the executors are real.
 """
 
 
