@@ -14,22 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from . import requirements, spec
+from .cli_frame import problems_shown
 from .datacentre import DataCentre, Status
 from .errors import LocalError
 from .fetch import elasticsearch
 from .fetch.mesos import fetch_mesos
+from .hosts.cli import host
 from .settings import Settings
 
 CONDITION_STYLES = {"running": "green", "stopped": "yellow", "down": "red"}
-
-
-@contextmanager
-def problems_shown() -> Iterator[None]:
-    """Turn what people can mend into what click shows: the message and status 1."""
-    try:
-        yield
-    except (LocalError, OSError) as error:  # OSError: no right, no space, no network
-        raise click.ClickException(str(error)) from error
 
 
 @contextmanager
@@ -62,6 +55,9 @@ def local() -> None:
     For demo, tests and benchmarks. Everything listens on 127.0.0.1 only. State (agent ids,
     volumes, the masters' log) lives on over `down` and `up`; `forget` deletes it.
     """
+
+
+local.add_command(host)
 
 
 @local.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -163,6 +164,9 @@ class Demo:
         credentials = {TENANT: {"principal": TENANT, "secret": self.centre.secret(TENANT)}}
         write_atomically(self.home / "distributions.json", json.dumps(catalog, indent=2))
         write_atomically(self.home / "credentials.json", json.dumps(credentials), mode=0o600)
+        operator = {"principal": spec.ADMIN,
+                    "secret": self.centre.secret(spec.ADMIN)}
+        write_atomically(self.home / "operator.json", json.dumps(operator), mode=0o600)
         taken = set(self.centre.state().ports.values())
         port = ports.choose(self.first_port, taken)
         if port != self.first_port:
@@ -171,6 +175,7 @@ class Demo:
             self.display.note(f"port {self.first_port} is {whose}: the service takes {port}")
         ready = self.home / "ready.json"
         ready.unlink(missing_ok=True)
+        self._token()
         self.display.step("starting the service")
         service = daemons.spawn(self._command(port, ready), self._environment(), self._log)
         write_atomically(self.home / "service.json", service.model_dump_json())
@@ -178,7 +183,23 @@ class Demo:
             ready.exists, "the service to be ready", READY_TIMEOUT_S,
             {"the service": (service, self._log)},
         )  # fmt: skip
-        return Client(json.loads(ready.read_text())["url"])
+        return Client(json.loads(ready.read_text())["url"], self._token())
+
+    def _token(self) -> str:
+        """The token of admin role that we, and the commands that we print, use; kept."""
+        path = self._token_file
+        if not path.exists():
+            write_atomically(path, secrets.token_urlsafe(32), mode=0o600)
+        return path.read_text().strip()
+
+    @property
+    def _token_file(self) -> Path:
+        return self.home / "admin-token"
+
+    def _password(self) -> str:
+        """The password of the user admin; empty when somebody has changed it."""
+        path = self.home / "service" / "admin-password"
+        return path.read_text().strip() if path.exists() else ""
 
     def _command(self, port: int, ready: Path) -> list[str]:
         return [
@@ -190,8 +211,9 @@ class Demo:
             # The interpreter below our virtual environment: executors' user can read that one.
             "--executor-python", os.path.realpath(sys.executable),
             "--mesos-credentials", str(self.home / "credentials.json"),
+            "--operator-credentials", str(self.home / "operator.json"),
             "--distributions", str(self.home / "distributions.json"),
-            "--ready-file", str(ready),
+            "--ready-file", str(ready), "--admin-token-file", str(self._token_file),
         ]  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
@@ -268,6 +290,7 @@ class Demo:
             "nodes": one["nodes"] if one else [], "log": str(self._log),
             "directory": str(self.centre.directory), "service_pid": service and service.pid,
             "default_directory": self.centre.directory == self.settings.directory,
+            "password": self._password(), "token_file": str(self._token_file),
             "default_port": client.url.endswith(f":{FIRST_PORT}"),
         }  # fmt: skip
 

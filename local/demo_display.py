@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,8 @@ def welcome(facts: dict[str, Any]) -> Iterator[str]:
     url, name = facts["url"], facts["cluster"]
     yield "\n[bold]Open in a browser[/]"
     yield f"  [link={url}/clusters/{name}]{url}/clusters/{name}[/link]"
+    password = facts["password"] or "as you have changed it"
+    yield f"  user     admin, password {escape(password)}"
     yield "\n[bold]Where things are[/]"
     yield f"  API      {url}/v1/clusters/{name}, described by {url}/v1/openapi.json"
     for node in facts["nodes"]:
@@ -183,13 +186,15 @@ def _ways_to_scale(facts: dict[str, Any]) -> Iterator[str]:
     # A command line finds a service on its usual port by itself.
     esaas = program() if facts["default_port"] else f"{program()} --url {url}"
     yield f"\n[bold]Scale out to {count} nodes[/]"
+    yield f"  first    export ESAAS_TOKEN_FILE={escape(shlex.quote(facts['token_file']))}"
     if facts["agents"] < count:
         yield "  A host holds one node of this cluster, so first add an agent:"
         yield f"  agent    {program()} local up --agents {count}{_place(facts)}"
     body = f'{{"group": "{group}", "count": {count}}}'
     yield "  click    the scale form on the page above"
     yield f"  CLI      {esaas} cluster scale {name} {group} {count} --wait"
-    yield f"  curl     curl -H 'Content-Type: application/json' -d '{body}' \\"
+    yield "  curl     curl -H \"Authorization: Bearer $(cat \"$ESAAS_TOKEN_FILE\")\" \\"
+    yield f"             -H 'Content-Type: application/json' -d '{body}' \\"
     yield f"             {url}/v1/clusters/{name}/scale"
 
 

@@ -24,17 +24,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# No proxy: these go to the loopback address.
+# No proxy: these go to this machine, or to one beside it.
 _DIRECT = urllib.request.ProxyHandler({})
 _FOLLOWING = urllib.request.build_opener(_DIRECT)
 _STAYING = urllib.request.build_opener(_DIRECT, _NoRedirect)
 
 
-def leader(ports: Iterable[int]) -> str | None:
+def leader(ports: Iterable[int], address: str = LOOPBACK) -> str | None:
     """``host:port`` of the leading master, as the masters on these ports say; None without one."""
     for port in ports:
         try:
-            _STAYING.open(f"http://{LOOPBACK}:{port}/redirect", timeout=TIMEOUT_S)
+            _STAYING.open(f"http://{address}:{port}/redirect", timeout=TIMEOUT_S)
         except urllib.error.HTTPError as answer:
             location = _location(answer.headers)
             if answer.code == 307 and location:

@@ -1,4 +1,4 @@
-"""Debian's ZooKeeper as one server of our own, on the loopback address."""
+"""Debian's ZooKeeper as one server of our own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ HEAP_MB = 128
 ANSWER_TIMEOUT_S = 2
 
 
-def command(directory: Path, port: int) -> list[str]:
+def command(directory: Path, port: int, address: str = LOOPBACK) -> list[str]:
     """Write its configuration under a directory; the command that runs it.
 
     Raises LocalError without Java. Connections from one address are not limited: each agent and
-    each master holds some, and all come from this machine.
+    each master holds some, and all may come from one machine.
     """
     runtime = java.at_least(LOWEST_JAVA)
     if runtime is None:
@@ -29,7 +29,7 @@ def command(directory: Path, port: int) -> list[str]:
         "tickTime": "1000",
         "dataDir": str(directory / "data"),
         "clientPort": str(port),
-        "clientPortAddress": LOOPBACK,
+        "clientPortAddress": address,
         "admin.enableServer": "false",
         "maxClientCnxns": "0",
         "autopurge.purgeInterval": "1",
@@ -43,10 +43,10 @@ def command(directory: Path, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def serving(port: int) -> bool:
+def serving(port: int, address: str = LOOPBACK) -> bool:
     """Whether it answers the command ``srvr`` as a server that has a mode."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=ANSWER_TIMEOUT_S) as link:
+        with socket.create_connection((address, port), timeout=ANSWER_TIMEOUT_S) as link:
             link.sendall(b"srvr")
             answer = b"".join(iter(lambda: link.recv(4096), b""))
     except OSError:

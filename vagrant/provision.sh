@@ -1,82 +1,37 @@
 #!/bin/sh
-# Provision one machine: provision.sh master|agent OWN_IP MASTER_IP RACK
+# Make this machine a host of a data centre:
 #
-# Installs by the same code as `esaas local`, then runs the daemon as a systemd service. Idempotent.
+#     provision.sh control|agent OPTION...     options as of `esaas local host`
+#
+# Installs this project, then leaves the rest to it: packages, Mesos, ZooKeeper, Elasticsearch, and
+# daemons under systemd, or as plain processes where systemd does not run. Run it again to bring a
+# host up to date; it changes nothing that is already so. ESAAS_PYTHON names a Python that has this
+# project installed; without it one is made in ESAAS_HOME, by default /opt/esaas.
 set -eu
 
-kind=$1 own_ip=$2 master_ip=$3 rack=$4
-zk="zk://$master_ip:2181/mesos"
-python=/opt/esaas/bin/python
-state=/var/lib/esaas-mesos
+source=$(cd "$(dirname "$0")/.." && pwd)
+home=${ESAAS_HOME:-/opt/esaas}
 
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
-apt-get install -y -q --no-install-recommends python3-venv
-
-if [ ! -x "$python" ]; then
-    python3 -m venv /opt/esaas
-fi
-/opt/esaas/bin/pip install -q /esaas/packaging/http-parser
-/opt/esaas/bin/pip install -q "/esaas[local]"
-
-/opt/esaas/bin/esaas local doctor --install --for mesos --for elasticsearch
-library=$(/opt/esaas/bin/esaas local fetch mesos)
-"$python" -c "from esaas.local.requirements import ensure_user
-from esaas.local.settings import Settings
-ensure_user(Settings.load())"
-# Elasticsearch refuses to bind to a real address with less.
-echo vm.max_map_count=262144 > /etc/sysctl.d/60-esaas.conf
-sysctl -q --system
-mkdir -p "$state/executor-cache"
-chown esaas:esaas "$state/executor-cache"
-
-service() {  # service NAME COMMAND: the environment file is $state/NAME.env
-    cat > "/etc/systemd/system/$1.service" <<UNIT
-[Unit]
-Description=$1 of the ESAAS test data centre
-After=network-online.target
-Wants=network-online.target
-[Service]
-EnvironmentFile=$state/$1.env
-ExecStart=$2
-Restart=always
-RestartSec=2
-# Executors outlive their agent; a master that loses the lead exits and is started again.
-KillMode=process
-LimitNOFILE=65536
-[Install]
-WantedBy=multi-user.target
-UNIT
-    systemctl daemon-reload
-    systemctl enable "$1"
-    systemctl restart "$1"
+install_project() {
+    if ! python3 -c 'import ensurepip, venv' 2> /dev/null; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q
+        apt-get install -y -q --no-install-recommends python3 python3-venv
+    fi
+    [ -x "$home/bin/python" ] || python3 -m venv "$home"
+    # First: pip cannot build the http-parser that pymesos asks for.
+    for package in "$source/packaging/http-parser" "${source}[local]"; do
+        "$home/bin/python" -m pip install -q --disable-pip-version-check \
+            -c "$source/constraints.txt" "$package"
+    done
 }
 
-if [ "$kind" = master ]; then
-    /opt/esaas/bin/esaas local doctor --install --for zookeeper
-    apt-get install -y -q --no-install-recommends zookeeperd
-    cat > "$state/mesos-master.env" <<ENV
-MESOS_IP=$own_ip
-MESOS_HOSTNAME=$own_ip
-MESOS_ZK=$zk
-MESOS_QUORUM=1
-MESOS_WORK_DIR=$state/master
-ENV
-    service mesos-master "$python -I -m esaas.local.embedded master $library"
-else
-    java=$(readlink -f /usr/bin/java)
-    cat > "$state/mesos-agent.env" <<ENV
-MESOS_IP=$own_ip
-MESOS_HOSTNAME=$(hostname)
-MESOS_MASTER=$zk
-MESOS_WORK_DIR=$state/agent
-MESOS_RUNTIME_DIR=/run/mesos
-MESOS_ATTRIBUTES=rack:$rack
-MESOS_RESOURCES=ports:[31000-31999]
-MESOS_SWITCH_USER=true
-MESOS_ISOLATION=posix/cpu,posix/mem
-MESOS_EXECUTOR_REREGISTRATION_TIMEOUT=15secs
-MESOS_EXECUTOR_ENVIRONMENT_VARIABLES='{"PATH":"/usr/sbin:/usr/bin:/sbin:/bin","LANG":"C.UTF-8","JAVA_HOME":"${java%/bin/java}","ESAAS_CACHE_DIR":"$state/executor-cache"}'
-ENV
-    service mesos-agent "$python -I -m esaas.local.embedded agent $library"
+if [ $# -eq 0 ]; then
+    echo "usage: $0 control|agent OPTION..." >&2
+    exit 2
 fi
+if [ -z "${ESAAS_PYTHON:-}" ]; then
+    install_project
+    ESAAS_PYTHON=$home/bin/python
+fi
+exec "$ESAAS_PYTHON" -I -m esaas.framework.cli local host "$@"

@@ -19,6 +19,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from esaas.framework.client import Client
 from esaas.local.daemons import marked
+from esaas.local.demo_display import welcome
 from esaas.local.state import load_state
 
 from .tree import ROOT
@@ -62,7 +63,10 @@ class Run:
         self.until(lambda said: "Break something" in said, GREEN_S)
         found = re.search(r"API\s+(http://127\.0\.0\.1:\d+)/", self.said())
         assert found, self.said()
-        return Client(found[1])
+        named = re.search(r"export ESAAS_TOKEN_FILE=(\S+)", self.said())
+        assert named, self.said()
+        assert re.search(r"user     admin, password \S{20,}", self.said()), self.said()
+        return Client(found[1], Path(named[1]).read_text().strip())
 
     def end(self, number: signal.Signals) -> None:
         """Signal it; it must end by itself, in order, with status 0."""
@@ -164,3 +168,16 @@ def test_make_run_calls_the_demo() -> None:
     done = subprocess.run(["make", "-n", "run", "AGENTS=4"], cwd=ROOT, capture_output=True,
                           text=True, check=True)
     assert "esaas local demo --agents 4" in done.stdout
+
+
+def test_the_demo_tells_how_to_log_in() -> None:
+    facts: dict[str, Any] = {
+        "url": "http://127.0.0.1:8080", "cluster": "demo", "group": "node", "tenant": "demo",
+        "mesos": "http://127.0.0.1:5050", "agents": 3, "nodes": [], "log": "log",
+        "directory": "box", "service_pid": 7, "default_directory": True, "default_port": True,
+        "password": "a-password", "token_file": "a box/admin-token"}
+    said = "\n".join(welcome(facts))
+    assert "user     admin, password a-password" in said
+    assert "export ESAAS_TOKEN_FILE='a box/admin-token'" in said
+    assert 'Bearer $(cat "$ESAAS_TOKEN_FILE")' in said
+    assert "as you have changed it" in "\n".join(welcome(facts | {"password": ""}))

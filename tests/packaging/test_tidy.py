@@ -117,7 +117,7 @@ def test_set_up_installs_whatever_the_data_centre_requires() -> None:
     assert [each.package for each in REQUIREMENTS if each.package not in script] == []
 
 
-@pytest.mark.parametrize("path", ["scripts/setup.sh", ".ci/run"])
+@pytest.mark.parametrize("path", ["scripts/setup.sh", "vagrant/provision.sh", ".ci/run"])
 def test_scripts_can_be_run_and_read(path: str) -> None:
     script = ROOT / path
     assert os.access(script, os.X_OK)

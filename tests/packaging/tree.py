@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("framework", "executor", "ui", "local")
+ROOMS = ("framework", "executor", "ui", "local", "sim")
 NOT_OURS = {".git", ".venv", "build", "dist", "__pycache__", ".hypothesis", ".mypy_cache",
             ".pytest_cache", ".ruff_cache", ".import_linter_cache"}
 GENERATED = {"framework/proto/esaas_pb2.py", "framework/proto/esaas_pb2.pyi",
-             "docs/api/openapi.json"}
+             "docs/api/openapi.json", "docs/configuration.md", "docs/cli.md"}
 
 
 def walked() -> list[Path]:

@@ -1,0 +1,1 @@
+"""Hosts of a data centre: machines, or network namespaces of one, made ready by one script."""
