@@ -1,14 +1,18 @@
 """A real ``esaas serve`` process, and what a test wants of it and of the clusters behind it."""
 from __future__ import annotations
 
+import base64
 import json
 import os
+import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,12 @@ from esaas.local.datacentre import DataCentre
 from esaas.local.fetch.elasticsearch import catalog, fetch_elasticsearch
 from esaas.local.fetch.plugins import plugin_catalog
 from esaas.local.settings import Settings
+from esaas.local.spec import ADMIN
 
-PATIENCE_S = 240.0                  # machines are shared and noisy
+PATIENCE_S = 420.0                  # machines are shared and noisy
 POLL_S = 0.25
+# Starts take half the time without the JVM's optimising compiler; nothing else depends on it.
+QUICK_START = "-XX:TieredStopAtLevel=1"
 
 
 def wait_for(what: str, found: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
@@ -40,7 +47,7 @@ def wait_for(what: str, found: Callable[[], Any], patience_s: float = PATIENCE_S
 def spec(name: str, tenant: str, count: int = 3, **more: Any) -> dict[str, Any]:
     """A small cluster whose nodes are master and data."""
     group = {"name": "node", "count": count, "roles": ["master", "data"], "cpus": 0.5,
-             "mem_mb": 768, "disk_mb": 2000, "heap": {"mb": 256}}
+             "mem_mb": 768, "disk_mb": 2000, "heap": {"mb": 256}, "jvm_options": [QUICK_START]}
     return {"name": name, "tenant": tenant, "version": "6.8.23", "groups": [group]} | more
 
 
@@ -48,7 +55,9 @@ class Service:
     """One service process after another, on one state directory."""
 
     def __init__(self, box: DataCentre, directory: Path, tenants: tuple[str, ...],
-                 versions: tuple[str, ...] = ("6.8.23",)) -> None:
+                 versions: tuple[str, ...] = ("6.8.23",), store: str | None = None,
+                 beside: Service | None = None) -> None:
+        """``store`` is a ZooKeeper; ``beside`` another process that shares it."""
         self.box, self.directory = box, directory
         self.process: subprocess.Popen[bytes] | None = None
         self.log = directory / "serve.log"
@@ -57,11 +66,20 @@ class Service:
         self.credentials.write_text(json.dumps({
             tenant: {"principal": tenant, "secret": box.secret(tenant)} for tenant in tenants}))
         self.credentials.chmod(0o600)
+        self.operator = directory / "operator.json"
+        self.operator.write_text(json.dumps({"principal": ADMIN, "secret": box.secret(ADMIN)}))
+        self.operator.chmod(0o600)
         cache = Settings.load().cache
         for version in versions:
             fetch_elasticsearch(cache, version)
         self.distributions = directory / "distributions.json"
         self.distributions.write_text(json.dumps(catalog(cache)))
+        self.store = beside.store if beside else store
+        self.token = beside.token if beside else secrets.token_urlsafe(32)
+        self.token_file = directory / "admin-token"
+        self.token_file.write_text(self.token)
+        self.token_file.chmod(0o600)
+        self.key_file = beside.key_file if beside else directory / "secret.key"
         self.plugins = directory / "plugins.json"
         self.plugins.write_text(json.dumps(plugin_catalog(cache)))
 
@@ -74,8 +92,12 @@ class Service:
             "--mesos-master", self.box.master_address, "--state-dir",
             str(self.directory / "state"), "--port", str(port or self.port),
             "--executor-user", self.box.executor_user, "--mesos-credentials",
-            str(self.credentials), "--distributions", str(self.distributions),
-            "--plugins", str(self.plugins), "--ready-file", str(ready), "--log-json"]
+            str(self.credentials), "--operator-credentials", str(self.operator),
+            "--distributions", str(self.distributions),
+            "--plugins", str(self.plugins), "--admin-token-file", str(self.token_file),
+            "--ready-file", str(ready), "--log-json", *self.options(),
+            *(["--store", self.store, "--secret-key-file", str(self.key_file)]
+              if self.store else [])]
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("ESAAS_")}
         if failpoint:
@@ -90,6 +112,10 @@ class Service:
 
     url = ""
 
+    def options(self) -> list[str]:
+        """More options of the process."""
+        return []
+
     @property
     def port(self) -> int:
         """The port of the process before, so that agents still find the executor's file."""
@@ -98,7 +124,12 @@ class Service:
     @property
     def client(self) -> Client:
         """A client of the present process."""
-        return Client(self.url)
+        return Client(self.url, self.token)
+
+    @property
+    def password(self) -> str:
+        """What the user admin logs in with."""
+        return (self.directory / "state" / "admin-password").read_text().strip()
 
     def dead(self) -> bool:
         """Whether the process has ended."""
@@ -149,16 +180,35 @@ class Service:
         return es_request(url, path, method, body)
 
 
-def es_request(url: str, path: str, method: str = "GET", body: Any = None) -> Any:
+@dataclass(frozen=True)
+class Access:
+    """How people get into a secured cluster."""
+
+    ca_certificate: str
+    user: str
+    password: str = field(repr=False)
+
+    def header(self) -> dict[str, str]:
+        """Who asks."""
+        pair = f"{self.user}:{self.password}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def es_request(url: str, path: str, method: str = "GET", body: Any = None,
+               access: Access | None = None, timeout_s: float = 60) -> Any:
     """One request to Elasticsearch; a text body is sent as a bulk."""
     data = None
     if body is not None:
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
     request = urllib.request.Request(url + path, data=data, method=method,
-                                     headers={"Content-Type": kind})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            request, timeout=60) as answer:
+                                     headers={"Content-Type": kind}
+                                     | (access.header() if access else {}))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if access is not None:
+        handlers.append(urllib.request.HTTPSHandler(
+            context=ssl.create_default_context(cadata=access.ca_certificate)))
+    with urllib.request.build_opener(*handlers).open(request, timeout=timeout_s) as answer:
         return json.loads(answer.read() or b"null")
 
 

@@ -44,7 +44,8 @@ def put(service: Service, body: dict[str, Any], query: str = "") -> Any:
     """Want another spec."""
     request = urllib.request.Request(
         f"{service.url}/v1/clusters/{body['name']}{query}", json.dumps(body).encode(),
-        {"Content-Type": "application/json"}, method="PUT")
+        {"Content-Type": "application/json", "Authorization": f"Bearer {service.token}"},
+        method="PUT")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         return json.loads(answer.read())
 

@@ -11,13 +11,16 @@ from typing import Any
 import psutil
 import pytest
 from esaas.framework.client import Refused
+from esaas.framework.store.contract import Delete, Put
+from esaas.framework.store.opening import open_store
 from esaas.local import master_api
 from esaas.local.datacentre import DataCentre
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from ..ui.browser import resize, shoot, start_chromium
+from ..first_release import as_first_release
+from ..ui.browser import log_in, resize, shoot, start_chromium
 from .service import PATIENCE_S, Service, count_documents, index_documents, spec, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -137,11 +140,38 @@ def test_nodes_outlive_the_service(box: DataCentre, service: Service) -> None:
     assert count_documents(service, "demo") == DOCUMENTS
 
 
+def test_an_upgrade_of_the_service_touches_no_node(box: DataCentre, service: Service) -> None:
+    """What is stored is what the first release would have stored of this very cluster."""
+    before, framework_id = service.nodes("demo"), service.show("demo")["framework_id"]
+    assert service.stop() == 0
+    store = open_store(service.directory / "state")
+    lease = store.acquire("demo", "the test")
+    try:
+        changes: list[Put | Delete] = []
+        for path, stored in store.read("").items():
+            old = as_first_release(path, stored.data)
+            changes.append(Delete(path, stored.version) if old is None
+                           else Put(path, old, stored.version))
+        store.write(lease, changes)
+        store.release(lease)
+    finally:
+        store.close()
+    service.start()
+    service.green("demo", 3)
+    wait_for("the revision to be settled", lambda: service.show("demo")["settled_revision"] == 1)
+    for same in ("pid", "task_id", "http_address", "launch"):
+        assert [node[same] for node in service.nodes("demo").values()] == [
+            node[same] for node in before.values()], same
+    assert service.show("demo")["framework_id"] == framework_id
+    assert len(framework_of(box, "esaas/demo/demo")["tasks"]) == 3
+    assert count_documents(service, "demo") == DOCUMENTS
+
+
 def test_growth_by_a_click(box: DataCentre, service: Service, tmp_path: Path) -> None:
     browser = start_chromium(tmp_path / "profile")
     try:
         resize(browser, 1280)
-        browser.get(f"{service.url}/clusters/demo")
+        log_in(browser, f"{service.url}/clusters/demo", "admin", service.password)
         wait = WebDriverWait(browser, PATIENCE_S)
         wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".link.on"))
         count = browser.find_element(By.ID, "count-node")
@@ -194,7 +224,8 @@ def test_growth_by_the_command_line(service: Service) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from esaas.framework.cli import main; main()", "--url",
          service.url, "cluster", "scale", "notes", "node", "3", "--wait"],
-        capture_output=True, text=True, timeout=600, check=False)
+        capture_output=True, text=True, timeout=600, check=False,
+        env=dict(os.environ) | {"ESAAS_TOKEN_FILE": str(service.token_file)})
     assert done.returncode == 0, done.stdout + done.stderr
     service.green("notes", 3)
 

@@ -7,20 +7,24 @@ import threading
 import time
 import urllib.error
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
-from .service import es_request, wait_for
+from .service import Access, es_request, wait_for
 
 
 class Writer:
     """Writes numbered documents one after another, and looks at the health once a second.
 
     ``urls`` gives the nodes to try; a document counts as acknowledged only when Elasticsearch has
-    said so. A failed write is tried again, elsewhere, until it is acknowledged.
+    said so. A failed write is tried again, elsewhere, until it is acknowledged. ``access``: to a
+    secured cluster. ``timeout_s``: how long it waits for an answer before it tries elsewhere.
     """
 
-    def __init__(self, urls: Callable[[], list[str]], index: str = "notes") -> None:
+    def __init__(self, urls: Callable[[], list[str]], index: str = "notes",
+                 access: Access | None = None, timeout_s: float = 60) -> None:
         self._urls, self.index = urls, index
+        self._ask = partial(es_request, access=access, timeout_s=timeout_s)
         self.acknowledged: list[int] = []
         self.failures = 0
         self.longest_outage_s = 0.0
@@ -47,7 +51,7 @@ class Writer:
             if self._stop.is_set():
                 return
             try:
-                es_request(url, f"/{self.index}/_doc/{number}", "PUT", {"number": number})
+                self._ask(url, f"/{self.index}/_doc/{number}", "PUT", {"number": number})
             except (OSError, urllib.error.URLError, json.JSONDecodeError):
                 self.failures += 1
                 self._stop.wait(0.05)
@@ -63,7 +67,7 @@ class Writer:
         while not self._stop.wait(1.0):
             for url in self._urls():
                 try:
-                    self.healths.append(es_request(url, "/_cluster/health")["status"])
+                    self.healths.append(self._ask(url, "/_cluster/health")["status"])
                     break
                 except (OSError, urllib.error.URLError, json.JSONDecodeError):
                     continue
@@ -71,12 +75,12 @@ class Writer:
     def check(self, url: str) -> None:
         """Every acknowledged document is there, and nobody saw red."""
         assert "red" not in self.healths, self.healths
-        es_request(url, f"/{self.index}/_refresh", "POST")
-        found = es_request(url, f"/{self.index}/_count")["count"]
+        self._ask(url, f"/{self.index}/_refresh", "POST")
+        found = self._ask(url, f"/{self.index}/_count")["count"]
         assert found >= len(self.acknowledged) > 0, (found, len(self.acknowledged))
         for start in range(0, len(self.acknowledged), 500):
             ids = [str(number) for number in self.acknowledged[start:start + 500]]
-            answer = es_request(url, f"/{self.index}/_search", "POST", {
+            answer = self._ask(url, f"/{self.index}/_search", "POST", {
                 "size": 0, "query": {"ids": {"values": ids}}, "track_total_hits": True})
             total = answer["hits"]["total"]
             total = total["value"] if isinstance(total, dict) else total
