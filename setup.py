@@ -5,7 +5,7 @@ A plain top-level package named ``executor`` would clash with one on PyPI
 """
 from setuptools import find_packages, setup
 
-ROOMS = ("framework", "executor", "ui", "local")
+ROOMS = ("framework", "executor", "ui", "local", "sim")
 
 
 def packages() -> list[str]:

@@ -16,16 +16,22 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "test"
 BIN = Path(sys.executable).parent
-ROOMS = ("framework", "executor", "ui", "local")
-# Until tests/sim has tests of its own, the sweep of the stories stands in for it: a crash
-# between any two steps of a cluster's life, against a stand-in for Mesos.
-SWEEP = "a_crash_a"
+ROOMS = ("framework", "executor", "ui", "local", "sim")
+# Two workers share the files out; tests of one file never run at once, since they share ports. Not
+# those on real parts: each node of Elasticsearch takes all of two cores while it starts, and
+# others would wait in vain meanwhile.
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
+# Real parts that are no data centre with the usual ports: hosts in namespaces with networks of
+# their own, ZooKeeper, HAProxy, Chromium. They mostly wait, and do it beside the data centres.
+BESIDE = ("tests/system/test_real_netns.py", "tests/contract", "tests/discovery",
+          "tests/service", "tests/ui", "tests/bench/test_standin.py")
 # Real Elasticsearch archives for the tests of the executor, by the variable they look at.
 ARCHIVES = {"ESAAS_TEST_ES_6_ZIP": "6.8.23", "ESAAS_TEST_ES_7_ZIP": "7.17.29"}
 
@@ -40,7 +46,6 @@ class Result:
     skipped: int = 0
     seconds: float = 0.0
     broken: str = ""
-    note: str = ""
 
     @property
     def failures(self) -> int:
@@ -48,10 +53,12 @@ class Result:
         return self.failed + bool(self.broken)
 
 
-def run_logged(command: Sequence[str], log: Path, environment: dict[str, str]) -> int:
-    """Run a command, its output to the terminal and appended to a log; its exit status."""
+def run_logged(command: Sequence[str], log: Path, environment: dict[str, str], *,
+               shown: bool = True) -> int:
+    """Run a command, its output appended to a log and ``shown`` at once; its exit status."""
     with log.open("ab") as file:
-        print("$", " ".join(command), flush=True)
+        if shown:
+            print("$", " ".join(command), flush=True)
         file.write(f"$ {' '.join(command)}\n".encode())
         with subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
@@ -60,8 +67,9 @@ def run_logged(command: Sequence[str], log: Path, environment: dict[str, str]) -
             assert process.stdout is not None
             while chunk := process.stdout.read1(65536):
                 file.write(chunk)
-                sys.stdout.buffer.write(chunk)
-                sys.stdout.buffer.flush()
+                if shown:
+                    sys.stdout.buffer.write(chunk)
+                    sys.stdout.buffer.flush()
         return process.returncode
 
 
@@ -108,14 +116,13 @@ def count(report: Path, layer: str, status: int) -> Result:
     return Result(layer, passed, failed, counts["skipped"], broken=broken)
 
 
-def pytest(layer: str, arguments: Sequence[str], log: Path, note: str = "") -> Result:
+def pytest(layer: str, arguments: Sequence[str], log: Path, *, shown: bool = True) -> Result:
     """One run of pytest."""
     report = LOGS / f"{layer}.xml"
     report.unlink(missing_ok=True)
     environment = dict(os.environ) | archives() | {"PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *arguments]
-    found = count(report, layer, run_logged(command, log, environment))
-    return Result(**(vars(found) | {"note": note}))
+    return count(report, layer, run_logged(command, log, environment, shown=shown))
 
 
 def archives() -> dict[str, str]:
@@ -130,32 +137,45 @@ def archives() -> dict[str, str]:
     }
 
 
-def simulated() -> bool:
-    """Whether the simulator has tests."""
-    return any((ROOT / "tests" / "sim").glob("test_*.py"))
-
-
 def unit(log: Path) -> Result:
     """Everything without real parts, but the simulator's tests."""
-    others = ["--ignore=tests/sim"] if simulated() else ["-k", f"not {SWEEP}"]
-    return pytest("unit", ["tests", "-m", "not system", *others], log)
+    return pytest("unit", ["tests", "-m", "not system", "--ignore=tests/sim", *SIDE_BY_SIDE], log)
 
 
 def sim(log: Path) -> Result:
     """The simulator's tests."""
-    if simulated():
-        return pytest("sim", ["tests/sim", "-m", "not system"], log)
-    note = "the crash sweep of tests/stories; tests/sim is empty"
-    return pytest("sim", ["tests/stories", "-k", SWEEP], log, note)
+    return pytest("sim", ["tests/sim", "-m", "not system"], log)
 
 
 def system(log: Path) -> Result:
-    """Tests on real parts."""
-    return pytest("system", ["tests", "-m", "system"], log)
+    """Tests on real parts: those in data centres one after another, the others beside them."""
+    chosen = ["-m", "system and not faults and not long"]
+    beside = LOGS / "system-beside.log"
+    beside.unlink(missing_ok=True)
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(pytest, "system-beside", [*BESIDE, *chosen], beside, shown=False)
+        found = pytest("system", ["tests", *chosen, *(f"--ignore={path}" for path in BESIDE)], log)
+        more = others.result()
+    sys.stdout.write(beside.read_text(errors="replace"))
+    with log.open("ab") as file:
+        file.write(beside.read_bytes())
+    return Result("system", found.passed + more.passed, found.failed + more.failed,
+                  found.skipped + more.skipped, broken=found.broken or more.broken)
+
+
+def long(log: Path) -> Result:
+    """Tests on real parts that wait for minutes: too long for every change."""
+    return pytest("long", ["tests", "-m", "long"], log)
+
+
+def faults(log: Path) -> Result:
+    """Faults on real parts; writes docs/reliability.md."""
+    return pytest("faults", ["tests/faults"], log)
 
 
 LAYERS: dict[str, Callable[[Path], Result]] = {
-    "lint": lint, "unit": unit, "sim": sim, "system": system,
+    "lint": lint, "unit": unit, "sim": sim, "system": system, "long": long,
+    "faults": faults,
 }  # fmt: skip
 
 
@@ -181,7 +201,7 @@ def summary(results: Sequence[Result]) -> list[str]:
     """A line for each layer, and the totals alone on the last one."""
     lines = [f"==== summary {'=' * 67}"]
     for each in results:
-        why = "; ".join(filter(None, [each.broken, each.note]))
+        why = each.broken
         log = (LOGS / f"{each.layer}.log").relative_to(ROOT)
         lines.append(
             f"{each.layer:<8}{totals([each]):<36}{each.seconds:7.1f} s  {log}"

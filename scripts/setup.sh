@@ -101,7 +101,7 @@ lacking() {
     command -v mvn > /dev/null || echo maven
     packages='libsvn1 libcurl4 libsasl2-modules'
     if [ "$purpose" = test ]; then
-        packages="$packages zookeeper chromium chromium-driver fonts-dejavu-core"
+        packages="$packages zookeeper iproute2 haproxy git chromium chromium-driver fonts-dejavu-core fonts-wqy-microhei"
     fi
     # Elsewhere than on Debian `esaas local doctor` looks for the libraries themselves, later.
     if command -v dpkg-query > /dev/null; then
