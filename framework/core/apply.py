@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from . import errands, maintenance, switches, tls
+from . import errands, maintenance, snapshots, switches, tls
 from . import events as ev
 from .facts import (
     ALIVE,
@@ -580,7 +580,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.SwitchSet: switches.set_, ev.SwitchBack: switches.back,
     ev.SwitchIntended: switches.intended, ev.SwitchRestored: switches.restored,
     ev.ErrandAsked: errands.asked, ev.ErrandBegun: errands.begun,
-    ev.ErrandProgress: errands.progressed,
+    ev.ErrandProgress: errands.progressed, ev.SnapshotsWanted: snapshots.wanted,
     ev.DrainIntended: _drain_intended, ev.GrowIntended: _grow_intended,
     ev.GrownSeen: _grown_seen, ev.RevisionSettled: _revision_settled,
     ev.DelaysRaised: _delays_raised, ev.LiveKeysSettled: _live_keys_settled,

@@ -28,7 +28,7 @@ def parts(spec: ClusterSpec, group: NodeGroup,
         "distribution": spec.distribution.model_dump() if spec.distribution else None,
         "roles": group.roles, "heap_mb": group.heap_mb,
         "jvm_options": [*spec.jvm_options, *group.jvm_options],
-        "settings": {**live.static(spec.settings), **group.settings}}
+        "settings": {**live.static(spec.cluster_settings()), **group.settings}}
     # Absent rather than empty, so that nodes of an earlier service are not outdated by a new key.
     if spec.plugins:
         found["plugins"] = sorted(plugin.model_dump_json() for plugin in spec.plugins)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import errands, live, maintenance, switches, tls
+from . import errands, live, maintenance, snapshots, switches, tls
 from . import events as ev
 from .config import misplaced, outdated
 from .draft import AgentAnswer, Draft
@@ -86,6 +86,7 @@ def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision
     if not draft.state.deleting:
         _tend_live_settings(draft)
         switches.tend(draft)
+        snapshots.tend(draft)
         errands.run(draft)
         _settle(draft)
     if state.link.connected:        # offers do not outlive a connection: nothing to answer

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import balancing
+from . import balancing, snapshots
 from . import events as ev
 from .facts import ClusterState, Errand
-from .gates import view_is_fresh
+from .gates import Answer, view_is_fresh
 from .operations import RunErrand
 
 if TYPE_CHECKING:
@@ -66,8 +66,14 @@ def ended(state: ClusterState, event: ev.EsActed) -> ClusterState:
     found = find(state, event.subject)
     if found is None or found.ended_at is not None:
         return state
-    return _with(state, replace(found, status="done" if event.ok else "failed",
-                                ended_at=event.at, message=event.message))
+    changed = replace(found, status="done" if event.ok else "failed", ended_at=event.at,
+                      message=event.message)
+    return snapshots.ended(_with(state, changed), changed)
+
+
+def held(state: ClusterState, item: Errand, now: float) -> Answer | None:
+    """The gate that an errand waits for; None when it may begin."""
+    return balancing.held(state, item, now) or snapshots.held(state, item, now)
 
 
 def run(draft: Draft) -> None:
@@ -79,7 +85,7 @@ def run(draft: Draft) -> None:
                 if item.ended_at is None and item.id in state.errands_sent])
     for item in state.errands:
         if item.ended_at is None and item.id not in state.errands_sent and busy < AT_ONCE:
-            if item.status == "waiting" and balancing.held(state, item, now) is not None:
+            if item.status == "waiting" and held(draft.state, item, now):
                 continue                    # each look at the cluster asks again
             busy += 1
             draft.do(RunErrand((ev.ErrandBegun(now, item.id),), item.id, item))

@@ -471,6 +471,11 @@ class SwitchRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotsWanted(Event):
+    """Snapshots are wanted from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrandBegun(Event):
     """An errand is about to be run."""
 

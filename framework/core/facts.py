@@ -337,6 +337,20 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotMemory:
+    """What is remembered of a cluster's snapshots; the repository itself has the list."""
+
+    since: float                        # when snapshots began to be wanted
+    repository: str = ""                # fingerprint of the one that every node has reached
+    newest: str = ""                    # the name of the last complete one
+    taken_at: float | None = None       # when that was asked for
+    expired: str = ""                   # the newest one when old ones were last deleted
+    failed: str = ""                    # why the last one, or the check of the repository, failed
+    drilled_at: float | None = None
+    drill_failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """That a secure setting is there; its value is never among the facts."""
 
@@ -406,6 +420,7 @@ class ClusterState:
     replaced_at: tuple[float, ...] = ()     # automatic replacements of the last hour
     maintenance: Mapping[str, HostPlan] = field(       # by host
         default_factory=lambda: MappingProxyType({}))
+    snapshots: SnapshotMemory | None = None     # None: none were ever wanted
     deleting: bool = False
     removed: bool = False               # the framework is torn down: nothing is left to do
 

@@ -19,6 +19,7 @@ from .facts import ClusterState, EsView, NodeRecord, NodeState
 T = TypeVar("T")
 ES_VIEW_MAX_AGE_S = 30.0
 JOINS_IN_S = 30.0                   # a node that answers, unless it is lost
+SNAPSHOT_MAX_S = 7200.0           # longer than that a snapshot holds no restart
 DISK_SHARE = 0.85                   # Elasticsearch's low watermark
 
 
@@ -36,7 +37,7 @@ class Answer:
 FORCIBLE = frozenset({
     "retry_backoff", "masters_before_data", "change_budget", "cluster_green", "nothing_moves",
     "canary_approved", "successor_ready", "drain_can_end", "copies_rebuilt", "not_paused",
-    "no_switch_in_the_way"})
+    "no_switch_in_the_way", "snapshot_finished"})
 
 Gate = Callable[[ClusterState, NodeRecord, float], Answer]
 
@@ -516,6 +517,15 @@ def no_switch_in_the_way(state: ClusterState, record: NodeRecord, now: float) ->
                   "people have switched allocation; it goes back first")
 
 
+def snapshot_finished(state: ClusterState, record: NodeRecord, now: float) -> Answer:
+    """A shard whose node stops in the middle would be missing from a snapshot; not for ever."""
+    running = next((item for item in state.errands if item.kind == "snapshot"
+                    and item.status == "running" and now - item.asked_at < SNAPSHOT_MAX_S), None)
+    return Answer("snapshot_finished", running is None,
+                  "a snapshot is being made: "
+                  f"{dict(running.parameters)['snapshot'] if running else ''}")
+
+
 def room_reserved(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """What a larger node needs beyond its seat is reserved before it stops."""
     cpus, mem_mb = config.lacking(state, record)
@@ -546,7 +556,7 @@ STOP_GATES: tuple[Gate, ...] = (
 RESTART_GATES: tuple[Gate, ...] = (
     connected_to_mesos, not_paused, canary_approved, room_reserved, es_view_fresh, change_budget,
     one_master_restarts_at_a_time, quorum_survives, shares_no_shard, no_switch_in_the_way,
-    cluster_green, no_last_copy, nothing_moves)
+    snapshot_finished, cluster_green, no_last_copy, nothing_moves)
 # A node that is no member may be restarted whatever the cluster is like.
 MENDING_GATES = RESTART_GATES[:2]
 # Before another node takes a healthy one's place because the spec wants it.

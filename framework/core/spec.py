@@ -23,6 +23,7 @@ from pydantic import (
 from .alerts.policy import AlertPolicy
 from .constraints import from_lists, parse
 from .errors import EsaasError, Fault
+from .snapshot_spec import Snapshots
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$",
                             description="lower case letters, digits and dashes, at most 40")]
@@ -366,6 +367,7 @@ class ClusterSpec(_Model):
     replacement: Replacement = Replacement()
     security: Security = Security()
     balance: Balance = Balance()
+    snapshots: Snapshots | None = Field(None, description="nothing: as the platform does it")
     virtual_port: int | None = Field(None, ge=1024, le=65535, description="the port that HAProxy "
                                      "answers on for all nodes; nothing: a free one")
     virtual_roles: tuple[Role, ...] = Field((), description="roles with a virtual port of their "
@@ -378,6 +380,24 @@ class ClusterSpec(_Model):
     def major(self) -> int:
         """The major version, which decides the dialect."""
         return int(self.version.split(".")[0])
+
+    @property
+    def snapshot_wish(self) -> Snapshots | None:
+        """What is wanted of snapshots; None when none are."""
+        return self.snapshots if self.snapshots is not None and self.snapshots.enabled else None
+
+    def cluster_settings(self) -> dict[str, SettingValue]:
+        """The settings of all nodes, with the path of a repository on a shared disk.
+
+        Elasticsearch writes snapshots only below ``path.repo``.
+        """
+        wish = self.snapshot_wish
+        path = wish.repository.shared_path if wish is not None and wish.repository else None
+        if path is None:
+            return self.settings
+        said = self.settings.get("path.repo")
+        paths = [*(said if isinstance(said, list) else [said] if said else []), path]
+        return {**self.settings, "path.repo": list(dict.fromkeys(paths))}
 
     @property
     def scheme(self) -> str:

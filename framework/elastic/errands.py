@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from ..core.balancing import moves_of
-from ..core.errors import EsaasError
 from ..core.facts import Errand
 from ..core.hotspots import Move
+from . import snapshots
 from .client import EsClient
+from .errors import ErrandFailed
 
 Tell = Callable[[int, int], None]
 LONG_S = 300.0
@@ -22,10 +23,6 @@ MERGE_S = 6 * 3600.0                # of one index
 MOVE_S = 6 * 3600.0                 # of all shards of one errand
 MOVE_LOOK_S = 2.0
 OPEN = {"expand_wildcards": "open", "ignore_unavailable": "true"}
-
-
-class ErrandFailed(EsaasError):
-    """Elasticsearch did only a part of it."""
 
 
 def _parameters(errand: Errand) -> dict[str, str]:
@@ -135,7 +132,7 @@ def _has_moved(places: Places, move: Move) -> bool:
 
 _ERRANDS: dict[str, Callable[[EsClient, Errand, int, Tell], Awaitable[str]]] = {
     "flush": flush, "clear_cache": clear_cache, "force_merge": force_merge,
-    "reroute_retry": reroute_retry, "move_shards": move_shards}
+    "reroute_retry": reroute_retry, "move_shards": move_shards, **snapshots.RUNS}
 
 
 async def run(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:

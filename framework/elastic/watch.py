@@ -15,7 +15,7 @@ from ..core.operations import Operation, RunErrand
 from . import shards
 from .actions import perform
 from .client import EsAccess, EsClient, EsUnavailable
-from .errands import ErrandFailed
+from .errors import ErrandFailed
 from .observer import Observer
 from .shards import Copy
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import orjson
 
-from ..core import balancing, tls
+from ..core import errands, tls
 from ..core.draft import AgentAnswer
 from ..core.facts import ClusterState, Errand, NodeRecord, NodeState
 from ..core.gates import FORCIBLE
@@ -205,7 +205,7 @@ def operation_views(state: ClusterState, now: float) -> list[OperationView]:
 
 
 def _held(state: ClusterState, item: Errand, now: float) -> OperationView | None:
-    answer = balancing.held(state, item, now) if item.status == "waiting" else None
+    answer = errands.held(state, item, now) if item.status == "waiting" else None
     if answer is None:
         return None
     return operation_view(replace(item, message=f"held by {answer.name}: {answer.reason}"))

@@ -169,7 +169,9 @@ class EsView(_View):
 SwitchName = Literal["allocation", "rebalance", "read_only"]
 OperationKind = Literal["flush", "clear_cache", "force_merge", "reroute_retry"]
 # What the service has done beside: moves of shards that people or it itself have chosen.
-RecordedKind = Literal[OperationKind, "move_shards"]
+# Snapshots and what belongs to them have a page of their own.
+RecordedKind = Literal[OperationKind, "move_shards", "put_repository", "snapshot",
+                       "expire_snapshots", "restore", "restore_drill"]
 
 
 class SwitchView(_View):

@@ -26,6 +26,7 @@ from ..core.facts import (
     NodeRecord,
     Secret,
     Seeds,
+    SnapshotMemory,
     Switch,
     Tls,
 )
@@ -69,6 +70,7 @@ class Meta:
     replaced_at: tuple[float, ...] = ()
     maintenance: dict[str, HostPlan] = dataclasses.field(default_factory=dict)
     tls: Tls | None = None
+    snapshots: SnapshotMemory | None = None
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -123,7 +125,8 @@ def to_records(state: ClusterState) -> dict[str, bytes]:
                 switches=dict(state.switches), errands=state.errands,
                 secrets=dict(state.secrets), live_keys=state.live_keys,
                 raised_delays=state.raised_delays, replaced_at=state.replaced_at,
-                maintenance=dict(state.maintenance), tls=state.tls)
+                maintenance=dict(state.maintenance), tls=state.tls,
+                snapshots=state.snapshots)
     return {f"{base}/meta": encode(meta),
             **{f"{base}/specs/{revision:08d}": encode(spec) for revision, spec in (
                 *((state.settled,) if state.settled else ()), (state.revision, state.spec))},
@@ -149,7 +152,8 @@ def from_records(records: Mapping[str, Stored], name: str) -> ClusterState:
                          approved=meta.approved, switches=meta.switches, errands=meta.errands,
                          secrets=meta.secrets, live_keys=meta.live_keys,
                          raised_delays=meta.raised_delays, replaced_at=meta.replaced_at,
-                         maintenance=meta.maintenance, tls=meta.tls)
+                         maintenance=meta.maintenance, tls=meta.tls,
+                         snapshots=meta.snapshots)
     for path, stored in sorted(records.items()):
         if path.startswith(f"{base}/nodes/"):
             state = state.with_node(decode(stored.data, NodeRecord))
@@ -238,7 +242,7 @@ def _meta_differs(old: ClusterState, new: ClusterState) -> bool:
         "identity", "revision", "bootstrap", "seeds", "gone", "deleting", "removed", "spec",
         "excluded", "excluded_votes", "held_allocation", "paused", "settled", "setback", "canary",
         "approved", "switches", "errands", "secrets", "live_keys", "raised_delays",
-        "replaced_at", "maintenance", "tls"))
+        "replaced_at", "maintenance", "tls", "snapshots"))
 
 
 # Events that are worth a line in the journal; the others are bookkeeping of one moment.

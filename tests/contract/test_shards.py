@@ -8,7 +8,7 @@ from esaas.framework.core.balancing import KIND, parameters
 from esaas.framework.core.facts import Errand
 from esaas.framework.core.hotspots import Move, ShardCopy
 from esaas.framework.elastic import errands
-from esaas.framework.elastic.errands import ErrandFailed
+from esaas.framework.elastic.errors import ErrandFailed
 from esaas.framework.elastic.shards import Copy, Work, copies_of, look, with_shares
 
 ANSWER = {"indices": {"logs": {"shards": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from ...core import snapshots
 from ...core.alerts.look import Figures, Look, PlatformLook, SnapshotFacts, Use, held_steps
 from ...core.alerts.trend import zero_in_s
 from ...core.facts import ClusterState
@@ -79,11 +80,10 @@ def node_figures(state: ClusterState, board: Board, now: float) -> dict[str, Fig
 
 def snapshot_facts(state: ClusterState) -> SnapshotFacts | None:
     """What is known of a cluster's snapshots; None as long as nothing is."""
-    facts = getattr(state, "snapshots", None)
-    if facts is None:
+    memory = state.snapshots
+    if memory is None or state.spec.snapshot_wish is None:
         return None
-    return SnapshotFacts(getattr(facts, "due_since", None), getattr(facts, "failed", "") or "",
-                         getattr(facts, "drill_failed", "") or "")
+    return SnapshotFacts(snapshots.due_at(state), memory.failed, memory.drill_failed)
 
 
 def platform_look(board: Board, agents: Iterable[AgentView], clusters: Iterable[ClusterSummary],
