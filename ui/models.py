@@ -141,11 +141,17 @@ class RunRequest(_Request):
 
     kind: OperationKind
     index: str | None = Field(None, max_length=1000, description="of flush, clear_cache and "
-                              "force_merge; nothing: all indices", examples=["logs-*"])
+                              "force_merge, and of restore; nothing: all indices",
+                              examples=["logs-*"])
     kinds: tuple[Literal["query", "request", "fielddata"], ...] | None = Field(
         None, description="of clear_cache; nothing: all of them")
     max_segments: int | None = Field(None, ge=1, le=1000, strict=True,
                                      description="of force_merge; nothing: as it sees fit")
+    snapshot: str | None = Field(None, max_length=300, description="of restore: its name")
+    prefix: str | None = Field(None, max_length=100, description="of restore: how the names of "
+                               "the restored indices begin", examples=["restored-"])
+    from_cluster: str | None = Field(None, max_length=40, description="of restore: the cluster of "
+                                     "this tenant whose snapshot it is; nothing: this one")
 
     def parameters(self) -> dict[str, object]:
         """The parameters that were given, as the service takes them."""

@@ -33,7 +33,8 @@ METHODS = {
     "test_sinks": "test_alert_sinks",
 }
 RUNS = {"flush": "flush", "clear_cache": "cache_clear", "force_merge": "force_merge",
-        "reroute_retry": "reroute"}
+        "reroute_retry": "reroute", "snapshot": "snapshot", "restore": "restore",
+        "restore_drill": "restore_drill"}
 SUBJECTS = ("node", "switch", "user", "token", "host", "plugin", "step", "orphan", "ident")
 READS = frozenset({"events", "revisions", "users", "tokens", "fresh", "hotspots",
                    "releases", "release", "followers", "platform",

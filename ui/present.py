@@ -41,7 +41,10 @@ ROLE_TEXTS = {"viewer": "sees clusters", "operator": "changes clusters, too",
               "admin": "everything, users and tokens, too"}
 OPERATIONS = {"flush": "Flush", "clear_cache": "Clear caches", "force_merge": "Force merge",
               "reroute_retry": "Retry failed allocations"}
-RECORDED = OPERATIONS | {"move_shards": "Move shards"}
+RECORDED = OPERATIONS | {
+    "move_shards": "Move shards", "snapshot": "Snapshot", "restore": "Restore",
+    "restore_drill": "Restore drill", "put_repository": "Check the repository",
+    "expire_snapshots": "Delete old snapshots"}
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 

@@ -140,6 +140,44 @@ def reroute_retry(name: str, wait: bool, timeout: float) -> None:
     _run(name, "reroute_retry", {}, wait, timeout)
 
 
+@cluster.command()
+@click.argument("name", shell_complete=cluster_names)
+@waiting
+@common
+def snapshot(name: str, wait: bool, timeout: float) -> None:
+    """Make a snapshot now, beside those on the timer (snapshots in the spec)."""
+    _run(name, "snapshot", {}, wait, timeout)
+
+
+@cluster.command("restore")
+@click.argument("name", shell_complete=cluster_names)
+@click.argument("snapshot")
+@index_option
+@click.option("--prefix", metavar="TEXT", help="How the names of restored indices begin; default: "
+              "restored-.")
+@click.option("--from", "from_cluster", metavar="CLUSTER", shell_complete=cluster_names,
+              help="The cluster whose snapshot it is; default: NAME itself.")
+@waiting
+@common
+def restore_snapshot(name: str, snapshot: str, index: str | None, prefix: str | None,
+                     from_cluster: str | None, wait: bool, timeout: float) -> None:
+    """Restore indices of a snapshot beside what is there, under new names.
+
+    An index that is there already is never written over.
+    """
+    _run(name, "restore", {"snapshot": snapshot, "index": index, "prefix": prefix,
+                           "from_cluster": from_cluster}, wait, timeout)
+
+
+@cluster.command("restore-drill")
+@click.argument("name", shell_complete=cluster_names)
+@waiting
+@common
+def restore_drill(name: str, wait: bool, timeout: float) -> None:
+    """Restore one index of the newest snapshot, count its documents, and delete it again."""
+    _run(name, "restore_drill", {}, wait, timeout)
+
+
 @cluster.command("rotate-certificates")
 @click.argument("name", shell_complete=cluster_names)
 @common

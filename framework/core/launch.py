@@ -32,7 +32,8 @@ def payload(state: ClusterState, record: NodeRecord, group: NodeGroup) -> Launch
     formed = state.bootstrap.cluster_uuid is not None
     founders = () if formed or record.name not in state.bootstrap.masters else (
         state.bootstrap.masters)
-    settings = {} if group.is_sidecar else {**live.static(spec.cluster_settings()), **group.settings}
+    settings = {} if group.is_sidecar else {
+        **live.static(spec.cluster_settings()), **group.settings}
     return LaunchPayload(
         cluster=spec.name, tenant=spec.tenant, node=record.name, incarnation=record.incarnation,
         launch=record.launch, version=spec.version,

@@ -10,8 +10,8 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING
 
 from . import events as ev
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REPOSITORY, SNAPSHOT, EXPIRE = "put_repository", "snapshot", "expire_snapshots"
 RESTORE, DRILL = "restore", "restore_drill"
+ASKABLE = (SNAPSHOT, RESTORE, DRILL)     # by people, too
 KINDS = (REPOSITORY, SNAPSHOT, EXPIRE, RESTORE, DRILL)
 OWN = "esaas"                       # the name of the repository in each cluster
 AGAIN_S = 300.0                     # what has failed is tried again after so long
@@ -111,21 +112,23 @@ def held(state: ClusterState, item: Errand, now: float) -> Answer | None:
 
 def asked(state: ClusterState, kind: str, now: float) -> ev.ErrandAsked:
     """The event that asks for one of them; its names follow from the moment it is asked for."""
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dt%H%M%Sz").lower()
+    stamp = f"{now:.0f}"                # seconds since the epoch
+    known = {item.id for item in state.errands}
+    ident = next(one for number in count(1) if (one := f"{kind.replace('_', '-')}-{stamp}" + (
+        f"-{number}" if number > 1 else "")) not in known)
     parameters = {"repository": OWN}
     if kind == REPOSITORY:
         parameters |= {"body": body_of(state), "fingerprint": fingerprint(state)}
     elif kind == SNAPSHOT:
         wish = state.spec.snapshot_wish
-        parameters |= {"snapshot": prefix(state) + stamp,
+        parameters |= {"snapshot": prefix(state) + ident.partition("-")[2],
                        "indices": wish.indices if wish is not None else "*"}
     elif kind == EXPIRE:
         wish = state.spec.snapshot_wish
         parameters |= {"prefix": prefix(state), "keep": str(wish.keep if wish else 1)}
     elif kind == DRILL:
         parameters["prefix"] = prefix(state)
-    return ev.ErrandAsked(now, f"{kind.replace('_', '-')}-{stamp}", kind,
-                          tuple(sorted(parameters.items())))
+    return ev.ErrandAsked(now, ident, kind, tuple(sorted(parameters.items())))
 
 
 def tend(draft: Draft) -> None:

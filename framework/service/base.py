@@ -102,7 +102,8 @@ class Base(ABC):
         except SpecFaults as error:
             raise Invalid("the spec cannot be carried out", error.faults) from error
         faults = [*self._name_faults(spec), *self._distribution_faults(spec),
-                  *self._remote_faults(spec), *self._port_faults(spec)]
+                  *self._remote_faults(spec), *self._port_faults(spec),
+                  *self._repository_faults(spec)]
         if faults:
             raise Invalid("the spec cannot be carried out", faults)
         return spec
@@ -120,6 +121,10 @@ class Base(ABC):
         return [Fault("version", f"no distribution of {spec.version} is known here (known: "
                       f"{known}); name one in 'distribution' with url and sha256",
                       "distribution_known")]
+
+    def _repository_faults(self, spec: ClusterSpec) -> list[Fault]:
+        """Whether its snapshots would get in another cluster's way."""
+        return []
 
     def _port_faults(self, spec: ClusterSpec) -> list[Fault]:
         """A port that is wished for is one of those that the service gives out."""

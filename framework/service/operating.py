@@ -11,13 +11,15 @@ from ..core import events as ev
 from ..core.errands import KINDS
 from ..core.errands import find as find_errand
 from ..core.errors import Fault
+from ..core.snapshots import ASKABLE
 from ..core.spec import SECURED_SETTINGS
 from ..core.switches import KEYS, VALUES
 from ..runtime.loop import ClusterLoop
 from ..store.contract import StoreError
 from . import present
-from .base import Base, confirmed
+from .base import confirmed
 from .errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from .snapshotting import Snapshotting
 from .vault import Vault
 from .views import Accepted, OperationView, SecretView
 
@@ -30,7 +32,7 @@ _SECRET = re.compile(r"[a-z][a-zA-Z0-9_.-]{0,199}")
 _INDEX = re.compile(r"[^\s/\\?\"<>|#]{1,1000}")
 
 
-class Operating(Base):
+class Operating(Snapshotting):
     """The part of ``ClusterService`` that acts on running clusters."""
 
     _vault: Vault
@@ -131,14 +133,20 @@ class Operating(Base):
         loop = self._loop(name)
         if not isinstance(parameters, dict):
             raise Malformed("parameters are an object")
-        if kind not in KINDS:
+        if kind not in (*KINDS, *ASKABLE):
             raise Invalid("no such operation", [
-                Fault("kind", f"one of {', '.join(KINDS)}, not {kind[:80]!r}", "operation_kind")])
-        checked = _parameters(kind, parameters)
+                Fault("kind", f"one of {', '.join((*KINDS, *ASKABLE))}, not {kind[:80]!r}",
+                      "operation_kind")])
         async with loop.changing:
-            self._formed(loop)
-            errand = uuid.uuid4().hex[:12]
-            await self._command(loop, ev.ErrandAsked(time.time(), errand, kind, checked))
+            if kind in ASKABLE:
+                event = self.asked_of_snapshots(loop, kind, parameters)
+                self._formed(loop)
+            else:
+                checked = _parameters(kind, parameters)
+                self._formed(loop)
+                event = ev.ErrandAsked(time.time(), uuid.uuid4().hex[:12], kind, checked)
+            errand = event.errand
+            await self._command(loop, event)
         found = find_errand(loop.state, errand)
         assert found is not None
         return present.operation_view(found)

@@ -211,10 +211,16 @@ def _held(state: ClusterState, item: Errand, now: float) -> OperationView | None
     return operation_view(replace(item, message=f"held by {answer.name}: {answer.reason}"))
 
 
+UNITS = {"move_shards": "shards", "snapshot": "shards", "restore": "shards",
+         "restore_drill": "shards", "expire_snapshots": "snapshots"}
+
+
 def operation_view(item: Errand) -> OperationView:
     """One of them, with how far it is."""
-    progress = ProgressView(done=item.done, total=item.total, unit="indices",
-                            text=f"{item.done} of {item.total} indices") if item.total else None
+    unit = UNITS.get(item.kind, "indices")
+    progress = ProgressView(
+        done=item.done, total=item.total, unit=unit,
+        text=f"{item.done} of {item.total} {unit}") if item.total else None
     return OperationView(
         id=item.id, kind=cast(Any, item.kind), parameters=dict(item.parameters),
         status=cast(Any, item.status), asked_at=item.asked_at, ended_at=item.ended_at,

@@ -167,11 +167,10 @@ class EsView(_View):
 
 
 SwitchName = Literal["allocation", "rebalance", "read_only"]
-OperationKind = Literal["flush", "clear_cache", "force_merge", "reroute_retry"]
+OperationKind = Literal["flush", "clear_cache", "force_merge", "reroute_retry", "snapshot",
+                        "restore", "restore_drill"]
 # What the service has done beside: moves of shards that people or it itself have chosen.
-# Snapshots and what belongs to them have a page of their own.
-RecordedKind = Literal[OperationKind, "move_shards", "put_repository", "snapshot",
-                       "expire_snapshots", "restore", "restore_drill"]
+RecordedKind = Literal[OperationKind, "move_shards", "put_repository", "expire_snapshots"]
 
 
 class SwitchView(_View):

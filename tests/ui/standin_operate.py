@@ -25,7 +25,9 @@ VALUES = {"allocation": ("all", "primaries", "new_primaries", "none"),
           "rebalance": ("all", "primaries", "replicas", "none"), "read_only": ("true", "false")}
 BEFORE = {"allocation": "all", "rebalance": "all", "read_only": "false"}
 PARAMETERS = {"flush": {"index"}, "clear_cache": {"index", "kinds"},
-              "force_merge": {"index", "max_segments"}, "reroute_retry": set()}
+              "force_merge": {"index", "max_segments"}, "reroute_retry": set(),
+              "snapshot": set(), "restore_drill": set(),
+              "restore": {"snapshot", "index", "prefix", "from_cluster"}}
 
 
 def confirmed(name: str, confirm: str) -> None:

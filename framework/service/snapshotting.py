@@ -1,0 +1,101 @@
+"""What people ask of snapshots: one now, a restore under new names, a drill."""
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from typing import Any
+
+from ..core import events as ev
+from ..core import snapshots
+from ..core.errors import Fault
+from ..core.facts import ClusterState
+from ..core.spec import ClusterSpec
+from ..runtime.loop import ClusterLoop
+from .base import Base
+from .errors import Conflict, Invalid
+
+_SNAPSHOT = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}")
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_INDICES = re.compile(r"[^\s/\\?\"<>|#]{1,1000}")
+PREFIX = "restored-"
+
+
+class Snapshotting(Base):
+    """The part of ``ClusterService`` that checks what people ask of snapshots."""
+
+    def asked_of_snapshots(self, loop: ClusterLoop, kind: str,
+                           given: dict[str, Any]) -> ev.ErrandAsked:
+        """The errand of a request; Invalid, Conflict with every fault."""
+        state, now = loop.state, time.time()
+        if kind == snapshots.RESTORE:
+            return self._restore(state, given, now)
+        if given:
+            raise Invalid(f"{kind} cannot be done like that", [
+                Fault(str(key)[:80], f"{kind} takes nothing", "extra_forbidden") for key in given])
+        if state.spec.snapshot_wish is None:
+            raise Conflict(f"{loop.name} has no repository for snapshots", [
+                Fault("", "its spec has no snapshots.repository", "repository_wanted")])
+        if any(item.kind == kind and item.ended_at is None for item in state.errands):
+            raise Conflict(f"{kind} is under way already", [
+                Fault("", "one at a time", "no_snapshot_runs")])
+        return snapshots.asked(state, kind, now)
+
+    def _restore(self, state: ClusterState, given: dict[str, Any], now: float) -> ev.ErrandAsked:
+        faults = [Fault(str(key)[:80], "restore takes from_cluster, index, prefix, snapshot",
+                        "extra_forbidden") for key in given
+                  if key not in ("from_cluster", "index", "prefix", "snapshot")]
+        texts = {"snapshot": given.get("snapshot"), "prefix": given.get("prefix") or PREFIX,
+                 "index": given.get("index") or "*"}
+        for (key, value), (pattern, meaning) in zip(texts.items(), (
+                (_SNAPSHOT, "the name of a snapshot"),
+                (_PREFIX, "lower case letters, digits and . _ -"),
+                (_INDICES, "names or patterns of indices, with commas")), strict=True):
+            if not isinstance(value, str) or not pattern.fullmatch(value):
+                faults.append(Fault(key, meaning, key))
+        if faults:
+            raise Invalid("this cannot be restored", faults)
+        parameters = {"snapshot": str(texts["snapshot"]), "prefix": str(texts["prefix"]),
+                      "indices": str(texts["index"]), **self._source(state, given.get("from_cluster"))}
+        return ev.ErrandAsked(now, uuid.uuid4().hex[:12], snapshots.RESTORE,
+                              tuple(sorted(parameters.items())))
+
+    def _source(self, state: ClusterState, name: Any) -> dict[str, str]:
+        """The repository to restore from: the cluster's own, or that of another one, read only."""
+        other = state if name in (None, "", state.identity.name) else self._other(state, name)
+        body = snapshots.body_of(other)
+        if not body:
+            raise Conflict("there is no repository", [
+                Fault("from_cluster", f"the spec of {other.identity.name} has no "
+                      "snapshots.repository", "repository_wanted")])
+        if other is state:
+            return {"repository": snapshots.OWN}
+        wanted = json.loads(body)
+        wanted["settings"]["readonly"] = True
+        return {"repository": f"{snapshots.OWN}-from-{other.identity.name}",
+                "body": json.dumps(wanted, sort_keys=True)}
+
+    def _other(self, state: ClusterState, name: Any) -> ClusterState:
+        """A cluster of the same tenant that runs here; whether others exist is not told."""
+        loop = self._loops.get(name) if isinstance(name, str) else None
+        if loop is None or loop.state.identity.tenant != state.identity.tenant:
+            raise Invalid("this cannot be restored", [
+                Fault("from_cluster", f"{state.identity.tenant} has no cluster of that name here",
+                      "cluster_known")])
+        return loop.state
+
+    def _repository_faults(self, spec: ClusterSpec) -> list[Fault]:
+        """Two clusters that write into one place destroy each other's snapshots."""
+        wish = spec.snapshot_wish
+        if wish is None or wish.repository is None:
+            return []
+        mine = (wish.repository.type, wish.repository.filled(spec.tenant, spec.name))
+        for name, loop in self._loops.items():
+            other = loop.state.spec.snapshot_wish
+            if name != spec.name and other is not None and other.repository is not None and (
+                    other.repository.type,
+                    other.repository.filled(loop.state.identity.tenant, name)) == mine:
+                return [Fault("snapshots.repository", "another cluster writes there already; put "
+                              "{tenant}/{cluster} into its location", "repository_not_shared")]
+        return []
