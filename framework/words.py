@@ -19,6 +19,8 @@ RISKS = {
                      "too few of them, or too little room, or allocation is off.",
     "masters_before_data": "Masters are missing: the cluster may not have what it takes to accept "
                            "this node.",
+    "snapshot_finished": "The shards of this node would be missing from the snapshot that is being "
+                         "made; it fails, and is tried again.",
     "no_switch_in_the_way": "Allocation is switched off: copies do not come back after the "
                             "restart before the switch does.",
     "not_paused": "Somebody has paused the change, perhaps for a reason: this step begins all the "

@@ -57,7 +57,8 @@ class Snapshotting(Base):
         if faults:
             raise Invalid("this cannot be restored", faults)
         parameters = {"snapshot": str(texts["snapshot"]), "prefix": str(texts["prefix"]),
-                      "indices": str(texts["index"]), **self._source(state, given.get("from_cluster"))}
+                      "indices": str(texts["index"]),
+                      **self._source(state, given.get("from_cluster"))}
         return ev.ErrandAsked(now, uuid.uuid4().hex[:12], snapshots.RESTORE,
                               tuple(sorted(parameters.items())))
 

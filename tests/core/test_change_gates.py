@@ -10,6 +10,7 @@ from esaas.framework.core.facts import (
     Bootstrap,
     Canary,
     ClusterState,
+    Errand,
     EsNode,
     EsView,
     Identity,
@@ -170,6 +171,8 @@ RESTARTING: list[tuple[str, ClusterState]] = [
                                          recycle=1))),
     ("no_switch_in_the_way", replace(state(), switches={"allocation": Switch(
         "none", (None, None), 1.0)})),
+    ("snapshot_finished", replace(state(), errands=(Errand(
+        "s", "snapshot", (("snapshot", "esaas-1"),), NOW - 1, "running"),))),
     ("cluster_green", state(health="yellow")),
     ("no_last_copy", mixed(lone=frozenset({"b[0]"}), incomplete=frozenset({"b[0]"}))),
     ("no_last_copy", mixed(copies=None)),

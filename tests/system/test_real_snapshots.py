@@ -1,7 +1,9 @@
 """Snapshots of real clusters: made on a timer, kept, drilled, restored here and elsewhere."""
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,15 +27,12 @@ def box() -> Iterator[DataCentre]:
 
 
 @pytest.fixture(scope="module")
-def shared(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that every node reaches, and may write to."""
-    found = tmp_path_factory.mktemp("shared")
-    for directory in (found, *found.parents):
-        if directory.owner() == "root" and directory != Path("/") and (
-                "pytest" in directory.name or directory == found):
-            directory.chmod(0o755)
-    shutil.chown(found, box.executor_user)
-    return found
+def shared(box: DataCentre) -> Iterator[Path]:
+    """A directory that every node reaches, and may write to; pytest's own are for root only."""
+    with tempfile.TemporaryDirectory(prefix="esaas-snapshots-") as directory:
+        if os.geteuid() == 0:
+            shutil.chown(directory, box.executor_user)
+        yield Path(directory)
 
 
 def wish(shared: Path, **more: Any) -> dict[str, Any]:
