@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from .core.snapshot_spec import Snapshots
 from .sinks import AlertSettings
 from .store.opening import parse_address
 
@@ -104,6 +105,8 @@ class Settings(BaseModel):
                                 "for so long")
     alerts: AlertSettings = Field(AlertSettings(), description="where notifications go, and "
                                   "limits for all clusters")
+    snapshots: Snapshots | None = Field(None, description="of clusters whose specs say nothing of "
+                                        "snapshots")
     log_json: bool = False
     login: bool = Field(True, description="False: whoever reaches the service is an admin; only "
                         "on loopback")

@@ -43,6 +43,9 @@ SHAPES = {
               "  - {name: pager, kind: command, argv: [/usr/local/bin/page]}\n"
               "limits: {node_disk: {above: 80, critical: 90}}\n"
               "repeat_s: 14400",
+    "snapshots": "repository:\n  type: fs\n"
+                 "  settings: {location: '/mnt/snapshots/{tenant}/{cluster}'}\n"
+                 "every_s: 86400\nkeep: 14",
 }
 
 

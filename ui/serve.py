@@ -39,10 +39,11 @@ OPTIONS = {
     "admin_token_file": "--admin-token-file", "tls_cert": "--tls-cert", "tls_key": "--tls-key",
     "peer_ca": "--peer-ca",
     "log_json": "--log-json", "virtual_ports": "--virtual-ports",
-    "oplog_keep_s": "--oplog-keep", "alerts": "--alerts", "failpoint": "--failpoint",
+    "oplog_keep_s": "--oplog-keep", "alerts": "--alerts",
+    "snapshots": "--snapshots", "failpoint": "--failpoint",
 }
 FILES = ("credentials", "distributions", "plugins", "store_credentials",
-         "operator_credentials", "alerts")
+         "operator_credentials", "alerts", "snapshots")
 OURS_ALONE = ("store_credentials", "operator_credentials")  # nobody else may read them
 MAX_HEADER_BYTES = 32 * 1024
 ANY_HOST = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
@@ -365,6 +366,10 @@ def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
 @_option("--alerts", env="ALERTS", metavar="FILE",
          help="JSON or YAML: {sinks: [...], limits: {RULE: {above: ..., for_s: ...}}, ...}: where "
               "notifications of alerts go, and limits for all clusters.")
+@_option("--snapshots", env="SNAPSHOTS", metavar="FILE",
+         help="JSON or YAML: {repository: {type: fs, settings: {location: "
+              "'/mnt/snapshots/{tenant}/{cluster}'}}, every_s: ..., keep: ...}: what clusters get "
+              "whose specs say nothing of snapshots.")
 @_option("--virtual-ports", env="VIRTUAL_PORTS", metavar="FIRST-LAST", default="20000-20999",
          show_default=True, help="Clusters get ports of these for HAProxy (esaas haproxy), and "
          "keep them; none: they get none.")

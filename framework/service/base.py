@@ -101,6 +101,8 @@ class Base(ABC):
             spec = parse_spec(body)
         except SpecFaults as error:
             raise Invalid("the spec cannot be carried out", error.faults) from error
+        if spec.snapshots is None and self.settings.snapshots is not None:
+            spec = spec.model_copy(update={"snapshots": self.settings.snapshots})
         faults = [*self._name_faults(spec), *self._distribution_faults(spec),
                   *self._remote_faults(spec), *self._port_faults(spec),
                   *self._repository_faults(spec)]

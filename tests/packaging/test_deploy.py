@@ -15,6 +15,7 @@ import yaml
 from esaas.framework.commands import reference as commands
 from esaas.framework.commands.frame import REFUSED, TIMED_OUT, UNREACHABLE, USAGE
 from esaas.framework.core import gates
+from esaas.framework.core.snapshot_spec import Snapshots
 from esaas.framework.settings import KnownDistribution, MesosCredentials, StoreCredentials
 from esaas.framework.sinks import AlertSettings
 from esaas.ui.reference import SHAPES, text
@@ -49,6 +50,7 @@ def test_the_examples_of_files_have_the_right_shape() -> None:
     StoreCredentials.model_validate(shown["store_credentials"])
     MesosCredentials.model_validate(shown["operator_credentials"])
     AlertSettings.model_validate(shown["alerts"])
+    Snapshots.model_validate(shown["snapshots"])
     for one in (*shown["distributions"].values(),
                 *(two for each in shown["plugins"].values() for two in each.values())):
         KnownDistribution.model_validate(one)

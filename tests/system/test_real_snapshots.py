@@ -1,6 +1,7 @@
 """Snapshots of real clusters: made on a timer, kept, drilled, restored here and elsewhere."""
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -41,13 +42,29 @@ def wish(shared: Path, **more: Any) -> dict[str, Any]:
         "location": f"{shared}/{{tenant}}/{{cluster}}"}}, "keep": 2} | more
 
 
+class WithDefault(Service):
+    """One whose platform has a repository for everybody."""
+
+    @property
+    def default(self) -> Path:
+        """The file with what clusters get."""
+        return self.directory / "snapshots.json"
+
+    def options(self) -> list[str]:
+        """With the repository."""
+        return ["--snapshots", str(self.default)]
+
+
 @pytest.fixture(scope="module")
 def service(box: DataCentre, shared: Path,
             tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A green cluster of two nodes with snapshots, and documents in it."""
-    found = Service(box, tmp_path_factory.mktemp("service"), ("demo",)).start()
+    directory = tmp_path_factory.mktemp("service")
+    found = WithDefault(box, directory, ("demo",))
+    found.default.write_text(json.dumps(wish(shared)))
+    found.start()
     try:
-        found.client.post("/v1/clusters", spec("demo", "demo", 2, snapshots=wish(shared)))
+        found.client.post("/v1/clusters", spec("demo", "demo", 2))
         found.green("demo", 2)
         for number in range(DOCUMENTS):
             found.es("demo", f"/pets/_doc/{number}", "PUT", {"name": f"cat {number}"})
