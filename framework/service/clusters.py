@@ -40,6 +40,7 @@ from .changing import Changing
 from .charting import Charting
 from .delivery import build_executor
 from .errors import Conflict, Unavailable
+from .figures import Starts
 from .foreign import Foreign, Member
 from .measuring import Measuring
 from .oplog.book import Book
@@ -91,7 +92,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
                              file_token=file_token)
         self.book = Book(self._store, self._instance, keep_s=settings.oplog_keep_s)
         self.board = Board()
-        self._answers = {}
+        self._answers, self._starts = {}, Starts()
         self.history = SqliteHistory(settings.state_dir / "history.sqlite")
         self.board.listen(self.history.append)
         self._loops: dict[str, ClusterLoop] = {}
