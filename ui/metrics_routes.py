@@ -29,6 +29,8 @@ async def metrics(call: Call) -> Streamed:
         return tenants[cluster], cluster, name, hosts.get((cluster, name), "")
 
     body = text(call.service.board, labels, time.time())
+    if all_tenants:
+        body += call.service.own_metrics()
 
     async def produce(write: Write) -> None:
         await write(body)

@@ -29,6 +29,7 @@ from ..settings import Settings
 from ..store.contract import Store, StoreBusy, StoreError
 from ..store.opening import open_store
 from ..telemetry.history import SqliteHistory
+from ..telemetry.own import Own
 from ..telemetry.readings import Board
 from . import present
 from .access.access import Access, read_token_file
@@ -92,7 +93,8 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
                              file_token=file_token)
         self.book = Book(self._store, self._instance, keep_s=settings.oplog_keep_s)
         self.board = Board()
-        self._answers, self._starts = {}, Starts()
+        self._answers, self._starts, self.own = {}, Starts(), Own()
+        self._counted = 0.0, self.own.totals
         self.history = SqliteHistory(settings.state_dir / "history.sqlite")
         self.board.listen(self.history.append)
         self._loops: dict[str, ClusterLoop] = {}

@@ -15,10 +15,12 @@ from functools import partial
 import psutil
 import structlog
 
+from ..core.alerts.machine import Alert
 from ..elastic.client import EsUnavailable
 from ..runtime.loop import ClusterLoop
 from ..telemetry import nodes
 from ..telemetry.graphite import Graphite
+from ..telemetry.own import Own, Totals
 from ..telemetry.readings import OF_SERVICE, Board, Reading, Scope, of_cluster, of_node
 from .base import Base
 from .figures import Starts, cluster_reading, held_by_gate, host_readings, with_shards
@@ -32,12 +34,19 @@ class Measuring(Base):
     board: Board
     _answers: dict[str, nodes.Answers]
     _starts: Starts
+    own: Own
+    _store_alert: Alert | None              # what the last round of alerts has found
+    _counted: tuple[float, Totals]          # when, and what was counted by then
     _measure_tasks: Sequence[asyncio.Task[None]] = ()
 
     def node_hosts(self) -> dict[tuple[str, str], str]:
         """Host by cluster and node, of the clusters that run here."""
         return {(name, node): record.seat.host for name, loop in self._loops.items()
                 for node, record in loop.state.nodes.items() if record.seat is not None}
+
+    def own_metrics(self) -> bytes:
+        """What this process counts of its own work, in the text format of Prometheus."""
+        return self.own.text()
 
     def _start_measuring(self) -> list[asyncio.Task[None]]:
         """Begin to measure, and to send figures where they are wanted."""
@@ -70,7 +79,7 @@ class Measuring(Base):
         now = time.time()
         after: nodes.Answers | None
         try:
-            after = await loop.watch.ask(partial(nodes.ask, now=now), None)
+            after = await loop.watch.ask(partial(nodes.ask, now=now), nodes.Answers(now))
         except EsUnavailable as error:
             log.debug("nodes cannot be measured now", cluster=name, why=str(error))
             after = nodes.Answers(now)
@@ -107,10 +116,27 @@ class Measuring(Base):
             figures = {"cpu_percent": process.cpu_percent(),
                        "mem_mb": process.memory_info().rss / 2**20}
         held = held_by_gate(states.values(), now)
-        self.board.put([*hosts, Reading(now, OF_SERVICE, figures | _of_loops(self._loops, held))])
+        self.own.held(held)
+        figures |= _of_loops(self._loops, held) | self._rates(now)
+        figures["store_up"] = float(self._store_alert is None)
+        self.board.put([*hosts, Reading(now, OF_SERVICE, figures)])
+
+    def _rates(self, now: float) -> dict[str, float]:
+        """Of what was counted since the last time."""
+        (since, was), total = self._counted, self.own.totals
+        self._counted = now, total
+        span_s, turns = now - since, total.turns - was.turns
+        found = {} if not turns else {
+            "decide_ms": 1000 * (total.decide_s - was.decide_s) / turns}
+        if since and span_s > 0:
+            found |= {"offers_per_s": (total.received - was.received) / span_s,
+                      "declines_per_s": (total.declined - was.declined) / span_s}
+        return found
 
 
 def _of_loops(loops: Mapping[str, ClusterLoop], held: Counter[str]) -> dict[str, float]:
     return {"clusters": float(len(loops)), "gates_held": float(held.total()),
+            "leases_owned": float(sum(loop.owned() for loop in loops.values())),
+            "loops_stopped": float(sum(loop.stopped for loop in loops.values())),
             "inbox": float(max((loop.waiting for loop in loops.values()), default=0)),
             "masters_away": float(sum(not loop.state.link.connected for loop in loops.values()))}

@@ -23,7 +23,7 @@ BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 PREFIX = "esaas_service"
 
 # Seconds of the creation of each series: of no use to people, and a series more for each.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Totals(NamedTuple):
