@@ -27,7 +27,7 @@ from ..runtime.cycle import Cycle
 from ..runtime.loop import ClusterLoop, Failpoints
 from ..settings import Settings
 from ..store.contract import Store, StoreBusy, StoreError
-from ..store.opening import open_store
+from ..store.opening import open_store, parse_address
 from ..telemetry.history import SqliteHistory
 from ..telemetry.own import Own
 from ..telemetry.readings import Board
@@ -36,6 +36,7 @@ from .access.access import Access, read_token_file
 from .alerts.alerts import Alerts
 from .balancing import Balancing
 from .base import confirmed
+from .below import Below
 from .certificates import make_authority
 from .changing import Changing
 from .charting import Charting
@@ -108,6 +109,8 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._host_task = None
         self._register = Register(self._store, self._instance)
         self._operator = operator_of(settings)
+        self._below = Below(self._operator, parse_address(settings.store)[0]
+                            if settings.store is not None else None)
         self._listeners: set[asyncio.Queue[str]] = set()
         self._reached, self._rung = {}, asyncio.Event()
         self._port_records, self._port_task = {}, None

@@ -23,6 +23,7 @@ from ..telemetry.graphite import Graphite
 from ..telemetry.own import Own, Totals
 from ..telemetry.readings import OF_SERVICE, Board, Reading, Scope, of_cluster, of_node
 from .base import Base
+from .below import Below
 from .figures import Starts, cluster_reading, held_by_gate, host_readings, with_shards
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class Measuring(Base):
     board: Board
     _answers: dict[str, nodes.Answers]
     _starts: Starts
+    _below: Below
     own: Own
     _store_alert: Alert | None              # what the last round of alerts has found
     _counted: tuple[float, Totals]          # when, and what was counted by then
@@ -51,7 +53,8 @@ class Measuring(Base):
     def _start_measuring(self) -> list[asyncio.Task[None]]:
         """Begin to measure, and to send figures where they are wanted."""
         settings = self.settings
-        tasks = [asyncio.create_task(self.measure(settings.measure_s), name="measure")]
+        tasks = [asyncio.create_task(self.measure(settings.measure_s), name="measure"),
+                 asyncio.create_task(self.measure_below(settings.measure_s), name="below")]
         if settings.graphite is not None:
             host, _, port = settings.graphite.rpartition(":")
             sink = Graphite(host, int(port), settings.graphite_prefix)
@@ -70,6 +73,16 @@ class Measuring(Base):
                 await asyncio.sleep(every_s / (len(names) + 1))
             self._measure_rest(process)
             await asyncio.sleep(every_s / (len(names) + 1))
+
+    async def measure_below(self, every_s: float) -> None:
+        """Until cancelled, what lies below the nodes, once an interval."""
+        while True:
+            try:
+                self.board.put(await self._below.measure(
+                    {name: loop.state for name, loop in self._loops.items()}))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                log.exception("figures of agents or of the master are not understood")
+            await asyncio.sleep(every_s)
 
     async def measure_cluster(self, name: str) -> None:
         """Put the figures of one cluster and its nodes onto the board."""
@@ -96,8 +109,9 @@ class Measuring(Base):
             answered = {node: {"up": 0.0} for node in state.nodes} | {
                 one.subject.name: with_shards(one, state.es).values
                 for one in nodes.readings(name, before, after)}
-        batch += [Reading(now, of_node(name, node), {**starts[node], **answered.get(node, {})})
-                  for node in state.nodes]
+        batch += [Reading(now, of_node(name, node), {
+            **starts[node], **self._below.of_node(name, node, now), **answered.get(node, {})})
+            for node in state.nodes]
         self.board.put(batch)
 
     def _measure_rest(self, process: psutil.Process) -> None:
@@ -110,7 +124,9 @@ class Measuring(Base):
         there = [(name, node) for name, state in states.items() for node in state.nodes]
         self.board.keep_only(Scope.NODE, [of_node(*one) for one in there])
         self._starts.keep_only(there)
-        hosts = host_readings(states, self.board, now)
+        hosts = [Reading(one.at, one.subject, {
+            **one.values, **self._below.of_host(one.subject.name, now)})
+            for one in host_readings(states, self.board, now)]
         self.board.keep_only(Scope.HOST, [one.subject for one in hosts])
         with process.oneshot():
             figures = {"cpu_percent": process.cpu_percent(),
