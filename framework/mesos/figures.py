@@ -119,8 +119,11 @@ def container_of(item: Mapping[str, Any]) -> Container:
     return Container(
         str(item.get("executor_id", "")), str(item.get("framework_id", "")),
         _number(found, "timestamp") or 0.0, _number(found, "cpus_user_time_secs"),
-        _number(found, "cpus_system_time_secs"), _number(found, "cpus_limit"),
-        mb("mem_rss_bytes"), mb("mem_limit_bytes"), mb("disk_used_bytes"), mb("disk_limit_bytes"))
+        _number(found, "cpus_system_time_secs"),
+        # Hard limits where the agent sets any; without, what was asked for.
+        _number(found, "cpus_limit") or _number(found, "cpus_soft_limit"),
+        mb("mem_rss_bytes"), mb("mem_limit_bytes") or mb("mem_soft_limit_bytes"),
+        mb("disk_used_bytes"), mb("disk_limit_bytes"))
 
 
 def _number(found: Mapping[str, Any], name: str) -> float | None:

@@ -25,7 +25,7 @@ from .test_platform import StandInApi
 CONTAINER: dict[str, Any] = {
     "executor_id": "", "framework_id": "", "statistics": {
         "timestamp": 1000.0, "cpus_user_time_secs": 10.0, "cpus_system_time_secs": 2.0,
-        "cpus_limit": 0.6, "mem_rss_bytes": 512 * 2**20, "mem_limit_bytes": 1024 * 2**20}}
+        "cpus_soft_limit": 0.6, "mem_rss_bytes": 512 * 2**20, "mem_limit_bytes": 1024 * 2**20}}
 SNAPSHOT = {"slave/registered": 1.0, "slave/cpus_percent": 0.25, "system/cpus_total": 4.0,
             "system/load_1min": 6.0, "system/mem_free_bytes": 2**30, "slave/other": 1.0}
 
@@ -166,6 +166,8 @@ def test_cpu_needs_two_answers_of_one_container() -> None:
     full = container_of(container(demo(), "node-1", disk_used_bytes=2**20,
                                   disk_limit_bytes=4 * 2**20))
     assert figures(None, full)["container_disk_mb"] == 1
+    hard = container_of(container(demo(), "node-1", cpus_limit=2.0))
+    assert (full.cpus, hard.cpus) == (0.6, 2.0), "a hard limit goes before what was asked for"
     assert {(Scope.NODE, name) for name in figures(first, full)} <= BY_NAME.keys()
 
 
