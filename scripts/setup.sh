@@ -101,7 +101,9 @@ lacking() {
     command -v mvn > /dev/null || echo maven
     packages='libsvn1 libcurl4 libsasl2-modules'
     if [ "$purpose" = test ]; then
-        packages="$packages zookeeper iproute2 haproxy git chromium chromium-driver fonts-dejavu-core fonts-wqy-microhei"
+        # Of prometheus and haproxy only the programs are used. On a machine with systemd their
+        # packages start a service each, prometheus on port 9090 (docs/operations.md, "Metrics").
+        packages="$packages zookeeper iproute2 haproxy prometheus git chromium chromium-driver fonts-dejavu-core fonts-wqy-microhei"
     fi
     # Elsewhere than on Debian `esaas local doctor` looks for the libraries themselves, later.
     if command -v dpkg-query > /dev/null; then

@@ -20,10 +20,8 @@ async def metrics(call: Call) -> Streamed:
 
     def labels(reading: Reading) -> tuple[str, ...] | None:
         scope, cluster, name = reading.subject
-        if scope is Scope.HOST:
-            return (name,) if all_tenants else None
-        if scope is Scope.SERVICE:
-            return () if all_tenants else None
+        if scope not in (Scope.CLUSTER, Scope.NODE):        # what lies below all tenants
+            return ((name,) if name else ()) if all_tenants else None
         if cluster not in tenants:
             return None
         if scope is Scope.CLUSTER:
@@ -31,6 +29,8 @@ async def metrics(call: Call) -> Streamed:
         return tenants[cluster], cluster, name, hosts.get((cluster, name), "")
 
     body = text(call.service.board, labels, time.time())
+    if all_tenants:
+        body += call.service.own_metrics()
 
     async def produce(write: Write) -> None:
         await write(body)

@@ -30,6 +30,7 @@ from ..mesos.link import MESOS_OPERATIONS, Acknowledgement, Inbound
 from ..store.contract import LeaseLost, StoreError, VersionConflict
 from .chronicle import Told
 from .cycle import Cycle, Turn
+from .turned import Counts, nobody_counts, turned_of
 
 log = structlog.get_logger(__name__)
 
@@ -77,15 +78,16 @@ class ClusterLoop:
     ``on_told`` gets every line of its history, ``on_changed`` is called after a turn in which
     Elasticsearch was seen or the sentence changed, ``on_removed`` when nothing is left, and
     ``on_lost`` when the cluster is another process's now: then nothing is sent any more. ``access``
-    tells how the nodes of a secured cluster are asked.
+    tells how the nodes of a secured cluster are asked; ``counts`` gets every turn in numbers.
     """
 
     def __init__(self, cycle: Cycle, failpoints: Failpoints, observe_busy_s: float,
                  observe_idle_s: float, on_told: Callable[[str, int, float, Told], None],
                  on_changed: Callable[[str], None], on_removed: Callable[[str], None],
                  on_lost: Callable[[str], None],
-                 access: Callable[[], EsAccess | None] = lambda: None) -> None:
-        self.cycle = cycle
+                 access: Callable[[], EsAccess | None] = lambda: None,
+                 counts: Counts = nobody_counts) -> None:
+        self.cycle, self._counts = cycle, counts
         self.name = cycle.state.identity.name
         self.link: Link | None = None
         self.answers: dict[str, tuple[float, AgentAnswer]] = {}
@@ -118,6 +120,11 @@ class ClusterLoop:
     def waiting(self) -> int:
         """How many events wait to be drained."""
         return self._inbox.qsize()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it turns no more: an invariant broke, or the cluster is another process's."""
+        return self._held is not None
 
     def start(self, link: Link) -> None:
         """Connect to Mesos and begin to turn."""
@@ -267,10 +274,14 @@ class ClusterLoop:
             jumped = self._clock_jumped(now)
             try:
                 everything = [*jumped, *events, *(event for event, _ in commands)]
+                begun = time.perf_counter()
                 prepared = self.cycle.prepare(everything, offers, now)
+                decided = time.perf_counter()
                 # A store across the network may take its time: the other clusters go on.
                 turn = (await asyncio.to_thread(self.cycle.commit, prepared) if prepared.writes
                         else self.cycle.commit(prepared))
+                self._counts(turned_of(turn.decision.answers, len(everything), len(offers),
+                                       decided - begun, time.perf_counter() - decided))
                 self._failpoints.reach("committed")
                 return turn
             except (LeaseLost, VersionConflict):

@@ -88,6 +88,9 @@ class ClusterService(Protocol):
                           until: float | None = None, points: int = 300) -> SeriesView:
         """A metric of a host, as far as this process has seen it; Invalid."""
 
+    def own_metrics(self) -> bytes:
+        """What this process counts of its own work, in the text format of Prometheus."""
+
     def hosts_load(self) -> list[HostLoadView]:
         """The newest figures of all hosts that this process has seen."""
 

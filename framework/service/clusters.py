@@ -27,19 +27,22 @@ from ..runtime.cycle import Cycle
 from ..runtime.loop import ClusterLoop, Failpoints
 from ..settings import Settings
 from ..store.contract import Store, StoreBusy, StoreError
-from ..store.opening import open_store
+from ..store.opening import open_store, parse_address
 from ..telemetry.history import SqliteHistory
+from ..telemetry.own import Own
 from ..telemetry.readings import Board
 from . import present
 from .access.access import Access, read_token_file
 from .alerts.alerts import Alerts
 from .balancing import Balancing
 from .base import confirmed
+from .below import Below
 from .certificates import make_authority
 from .changing import Changing
 from .charting import Charting
 from .delivery import build_executor
 from .errors import Conflict, Unavailable
+from .figures import Starts
 from .foreign import Foreign, Member
 from .measuring import Measuring
 from .oplog.book import Book
@@ -91,7 +94,8 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
                              file_token=file_token)
         self.book = Book(self._store, self._instance, keep_s=settings.oplog_keep_s)
         self.board = Board()
-        self._answers = {}
+        self._answers, self._starts, self.own = {}, Starts(), Own()
+        self._counted = 0.0, self.own.totals
         self.history = SqliteHistory(settings.state_dir / "history.sqlite")
         self.board.listen(self.history.append)
         self._loops: dict[str, ClusterLoop] = {}
@@ -105,6 +109,8 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._host_task = None
         self._register = Register(self._store, self._instance)
         self._operator = operator_of(settings)
+        self._below = Below(self._operator, parse_address(settings.store)[0]
+                            if settings.store is not None else None)
         self._listeners: set[asyncio.Queue[str]] = set()
         self._reached, self._rung = {}, asyncio.Event()
         self._port_records, self._port_task = {}, None

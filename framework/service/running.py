@@ -19,8 +19,10 @@ from ..mesos.translate import ExecutorFile, Supply, TlsSupply, framework_info
 from ..runtime.chronicle import Told
 from ..runtime.cycle import Cycle
 from ..runtime.loop import ClusterLoop, Failpoints
+from ..runtime.turned import Turned
 from ..store.codec import CodecError, cluster_path
 from ..store.contract import Lease, StoreBusy, StoreError
+from ..telemetry.own import Own
 from .certificates import SERVICE_USER, issue
 from .hosts import Hosts
 from .vault import Vault
@@ -36,6 +38,7 @@ class Running(Hosts):
     _base_url: str
     _instance: str
     _failpoints: Failpoints
+    own: Own
     _releasing: asyncio.Task[None] | None = None        # so that nobody collects it
 
     @abstractmethod
@@ -109,7 +112,7 @@ class Running(Hosts):
         settings, identity = self.settings, cycle.state.identity
         loop = ClusterLoop(cycle, self._failpoints, settings.observe_busy_s,
                            settings.observe_idle_s, self._told, self._changed, self._removed,
-                           self._lost, partial(self._access, cycle))
+                           self._lost, partial(self._access, cycle), self._count)
         credentials = settings.credentials_of(identity.tenant)
         framework = framework_info(identity, settings.failover_timeout_s, settings.executor_user,
                                    f"{self._base_url}/clusters/{identity.name}")
@@ -120,6 +123,10 @@ class Running(Hosts):
         self._loops[identity.name] = loop
         loop.start(link)
         return loop
+
+    def _count(self, turned: Turned) -> None:
+        self.own.turned(turned.decide_s, turned.commit_s, turned.events, turned.received,
+                        turned.accepted, turned.declined)
 
     def _executor(self) -> ExecutorFile:
         assert self.executor_file is not None

@@ -16,7 +16,8 @@ from .readings import METRICS, Board, Reading, Scope
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_S = 120.0                     # older figures are left out: Prometheus then knows of a gap
 LABELS = {Scope.CLUSTER: ("tenant", "cluster"), Scope.NODE: ("tenant", "cluster", "node", "host"),
-          Scope.HOST: ("host",), Scope.SERVICE: ()}
+          Scope.HOST: ("host",), Scope.SERVICE: (), Scope.MESOS: (),
+          Scope.ZOOKEEPER: ("server",)}
 # Labels of a reading in the order of its scope; None: whoever asks must not see it.
 Labels = Callable[[Reading], tuple[str, ...] | None]
 

@@ -19,14 +19,16 @@ class Scope(StrEnum):
     NODE = "node"
     HOST = "host"
     SERVICE = "service"                 # one process of the service
+    MESOS = "mesos"                     # the leading master
+    ZOOKEEPER = "zookeeper"             # a server of the ZooKeeper that keeps the records
 
 
 class Subject(NamedTuple):
-    """Whom a figure is about. ``cluster`` is empty for hosts and for the service."""
+    """Whom a figure is about. ``cluster`` is empty for all but clusters and nodes."""
 
     scope: Scope
     cluster: str
-    name: str                           # of the node or host; empty for clusters
+    name: str                           # of the node, host or server; else empty
 
 
 def of_cluster(cluster: str) -> Subject:
@@ -44,7 +46,13 @@ def of_host(host: str) -> Subject:
     return Subject(Scope.HOST, "", host)
 
 
+def of_zookeeper(server: str) -> Subject:
+    """One server of ZooKeeper."""
+    return Subject(Scope.ZOOKEEPER, "", server)
+
+
 OF_SERVICE = Subject(Scope.SERVICE, "", "")
+OF_MESOS = Subject(Scope.MESOS, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +150,20 @@ METRICS: tuple[Metric, ...] = (
     *(Metric(name, Scope.CLUSTER, text) for name, text in (
         ("status", "health: 0 green, 1 yellow, 2 red"),
         ("nodes", "members of the cluster"),
-        ("nodes_wanted", "nodes that the spec asks for"),
+        ("nodes_wanted", "nodes that the spec asks for; 0 while it is deleted"),
+        ("nodes_ready", "nodes that serve, sidecars included"),
         ("documents", "documents in primary shards"),
         ("store_mb", "size of all shards"),
         ("shards", "active shards"),
         ("unassigned_shards", "shards without a node"),
         ("initializing_shards", "shards that are being built"),
         ("relocating_shards", "shards that move"),
-        ("pending_tasks", "tasks that wait for the elected master"),
         ("view_age_s", "how old the last look at the cluster is"),
+        ("seen", "1 when that look counts, 0 when nobody has answered lately; none in its start"),
+        ("connected", "1 when its scheduler is registered with a Mesos master, else 0"),
+        ("steps_held", "steps of the plan that a gate holds"),
+        ("waits_for_people", "1 when people have paused it or are to look at a canary, else 0"),
+        ("inbox", "events that wait for its loop"),
     )),
     *(Metric(name, Scope.NODE, text) for name, text in (
         ("up", "1 when the node answered, 0 when it did not"),
@@ -186,12 +199,20 @@ METRICS: tuple[Metric, ...] = (
         ("rejections_per_s", "requests that full queues turned away"),
         ("breaker_trips_per_s", "requests that a breaker stopped"),
         ("container_cpu_percent", "of one core, by the node's container, executor included"),
+        ("container_cpu_user_percent", "of that, in programs"),
+        ("container_cpu_system_percent", "of that, in the kernel"),
+        ("container_cpus", "cores that the container may use"),
         ("container_mem_mb", "resident memory of the container"),
+        ("container_mem_limit_mb", "memory that the container may use"),
         ("container_mem_percent", "of the memory that the container may use"),
-        ("restarts_per_h", "starts of the node in the last hour"),
+        ("container_disk_mb", "disk used by the container, where the agent measures it"),
+        ("container_disk_limit_mb", "disk that the container may use, likewise"),
+        ("restarts_per_h", "starts in the last hour that this process has seen"),
+        ("failures", "starts that failed, in a row"),
     )),
     *(Metric(name, Scope.HOST, text) for name, text in (
         ("nodes", "nodes of ours on it"),
+        ("nodes_unreachable", "of those whose agent is away"),
         ("load_1m", "load"),
         ("load_per_core", "load over the number of cores"),
         ("cpu_percent", "of all cores, by nodes of ours"),
@@ -203,17 +224,55 @@ METRICS: tuple[Metric, ...] = (
         ("searches_per_s", "queries on shards of ours"),
         ("reserved_cpus", "CPUs reserved for nodes of ours"),
         ("reserved_mem_mb", "memory reserved for nodes of ours"),
+        ("agent_up", "1 when its agent answered, 0 when it did not"),
+        ("agent_registered", "1 when the agent is registered with a master"),
+        ("agent_uptime_s", "since the agent was started"),
+        ("agent_cores", "cores of the host, as the agent counts them"),
+        ("agent_mem_free_mb", "free memory of the host"),
+        ("agent_cpus_percent", "of the agent's CPUs that tasks of anybody have"),
+        ("agent_mem_percent", "of the agent's memory that tasks of anybody have"),
+        ("agent_disk_percent", "of the agent's disk that tasks of anybody have"),
+        ("agent_tasks", "tasks of anybody that run on it"),
+        ("agent_launch_errors", "containers that the agent could not launch, since its start"),
     )),
     *(Metric(name, Scope.SERVICE, text) for name, text in (
         ("clusters", "clusters that this process runs"),
+        ("leases_owned", "clusters whose lease is known to be held by this process"),
+        ("loops_stopped", "clusters whose loop is held, and does not turn any more"),
+        ("store_up", "1 when the store could be read at the last try, else 0"),
         ("cpu_percent", "of one core"),
         ("mem_mb", "resident memory"),
         ("inbox", "longest queue of events of a cluster"),
-        ("decide_ms", "mean time of a turn"),
+        ("decide_ms", "mean time to fold events and decide"),
         ("offers_per_s", "offers received"),
         ("declines_per_s", "offers declined"),
         ("gates_held", "steps that a gate holds"),
         ("masters_away", "clusters whose scheduler is not registered"),
+    )),
+    *(Metric(name, Scope.MESOS, text) for name, text in (
+        ("master_up", "1 when the leading master answered, 0 when it did not"),
+        ("uptime_s", "since it was started"),
+        ("agents_active", "agents that are registered and connected"),
+        ("agents_inactive", "agents that are registered and not active"),
+        ("agents_unreachable", "agents that the master has given up"),
+        ("frameworks_active", "schedulers of anybody"),
+        ("tasks_running", "tasks of anybody"),
+        ("tasks_unreachable", "tasks on agents that are away"),
+        ("offers_outstanding", "offers that are not answered"),
+        ("event_queue", "messages that wait for it"),
+        ("dropped_messages", "messages dropped since its start"),
+        ("cpus_percent", "of all CPUs that tasks have"),
+        ("mem_percent", "of all memory that tasks have"),
+        ("disk_percent", "of all disk that tasks have"),
+        ("load_1m", "load of its host"),
+    )),
+    *(Metric(name, Scope.ZOOKEEPER, text) for name, text in (
+        ("up", "1 when the server answered, 0 when it did not"),
+        ("leader", "1 when it leads, or is alone"),
+        ("latency_ms", "mean time of a request"),
+        ("outstanding", "requests that wait"),
+        ("connections", "clients"),
+        ("znodes", "records of anybody"),
     )),
 )
 BY_NAME: Mapping[tuple[Scope, str], Metric] = {

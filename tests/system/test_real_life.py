@@ -20,12 +20,23 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from ..first_release import as_first_release
+from ..telemetry.prometheus_files import DASHBOARDS, alerts, filled_in, rules, series_in
 from ..ui.browser import log_in, resize, shoot, start_chromium
+from .prometheus import Prometheus
 from .service import PATIENCE_S, Service, count_documents, index_documents, spec, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 DOCUMENTS = 1000
+# Series that need what is not there: work meanwhile, a gate that holds, agents that measure disks,
+# a disk that fills for half an hour, a store in ZooKeeper.
+MAY_BE_SILENT = {
+    "esaas_node_container_disk_mb", "esaas_node_container_disk_limit_mb", "esaas_node_indexing_ms",
+    "esaas_node_search_ms", "esaas_service_gate_steps_held", "ALERTS",
+    "tenant_cluster_node:esaas_node_disk_full_in_s:min",
+    *(f"esaas_zookeeper_{name}" for name in ("up", "leader", "latency_ms", "outstanding",
+                                             "connections"))}
+
 
 
 def framework_of(box: DataCentre, name: str) -> dict[str, Any]:
@@ -96,6 +107,46 @@ def test_elasticsearch_is_set_up_as_wanted(service: Service) -> None:
     index = service.es("demo", "/notes/_settings?flat_settings=true")["notes"]["settings"]
     assert index["index.number_of_replicas"] == "1", "the index template gives the default"
     service.green("demo", 3)
+
+
+def test_a_real_prometheus_takes_the_figures_the_rules_and_every_query_of_the_dashboards(
+        service: Service, tmp_path: Path) -> None:
+    made = service.client.post("/v1/tokens", {"name": "prometheus", "role": "viewer",
+                                              "tenants": ["*"]})
+    prometheus = Prometheus(tmp_path / "prometheus", service.url.partition("//")[2].rstrip("/"),
+                            made["token"])
+    try:
+        wait_for("the target to be up", lambda: [one["health"] for one in prometheus.get(
+            "targets")["activeTargets"]] == ["up"])
+        # Rates come with the second measurement, CPU of containers with the second answer.
+        wait_for("figures of every node", lambda: len(prometheus.ask(
+            'esaas_node_container_cpu_percent{cluster="demo"}')) == 3 and len(prometheus.ask(
+                'esaas_node_indexing_per_s{cluster="demo"}')) == 3)
+        [(labels, status)] = prometheus.ask("tenant_cluster:esaas_cluster_status:max")
+        assert (labels["tenant"], labels["cluster"], status) == ("demo", "demo", 0)
+        for name, low, high in (("container_mem_mb", 100, 2000), ("container_cpus", 0.5, 0.7),
+                                ("heap_used_percent", 1, 100), ("up", 1, 1)):
+            found = prometheus.ask(f"esaas_node_{name}")
+            assert len(found) == 3, name
+            assert all(low <= value <= high for _, value in found), (name, found)
+            assert {one["host"] for one, _ in found} == {
+                node["host"] for node in service.nodes("demo").values()}
+        assert len(prometheus.ask("esaas_host_load_per_core")) == 3
+        assert prometheus.ask("esaas_mesos_agents_active")[0][1] == 3
+        accepted = prometheus.ask("esaas_service_offers_accepted_total")[0][1]
+        assert 3 <= accepted <= prometheus.ask("esaas_service_offers_received_total")[0][1]
+        told = wait_for("all rules to be evaluated", lambda: (lambda found: found if all(
+            one["health"] == "ok" for one in found) else None)([
+                one for group in prometheus.get("rules")["groups"] for one in group["rules"]]))
+        assert len(told) == len(rules())
+        assert {one["name"] for one in told if one["type"] == "alerting"} == {
+            one["alert"] for one in alerts()}
+        asked = {query: prometheus.ask(query) for path in DASHBOARDS for query in filled_in(path)}
+        named = {name for query, found in asked.items() if not found for name in series_in(query)}
+        silent = {name for name in named if not prometheus.ask(f"count_over_time({name}[5m])")}
+        assert silent <= MAY_BE_SILENT, silent
+    finally:
+        prometheus.close()
 
 
 def test_a_killed_node_comes_back_in_place(box: DataCentre, service: Service) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from esaas.framework.service.charting import cluster_series, host_series, hosts_load
 from esaas.framework.service.views import HostLoadView, SeriesView
 from esaas.framework.telemetry.history import SqliteHistory
+from esaas.framework.telemetry.own import Own
 from esaas.framework.telemetry.readings import (
     METRICS,
     Board,
@@ -35,6 +36,7 @@ class ChartsStandIn:
 
     def __init__(self) -> None:
         self.history, self.board = SqliteHistory(Path(":memory:")), Board()
+        self.own = Own()
         self.board.listen(self.history.append)
         subjects = [of_cluster("demo"), *(of_node("demo", f"node-{n}") for n in range(3)),
                     *(of_host(f"agent-{n}.example") for n in range(1, 5))]
@@ -55,6 +57,9 @@ class ChartsStandIn:
     async def host_series(self, host: str, metric: str, since: float | None = None,
                           until: float | None = None, points: int = 300) -> SeriesView:
         return await host_series(self.history, host, metric, since, until, points)
+
+    def own_metrics(self) -> bytes:
+        return self.own.text()
 
     def hosts_load(self) -> list[HostLoadView]:
         return hosts_load(self.board)
