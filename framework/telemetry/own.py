@@ -80,6 +80,12 @@ class Own:
         for gate, count in by_gate.items():
             self._gates.labels(gate).set(count)
 
+    def described(self) -> list[tuple[str, str, tuple[str, ...], str]]:
+        """Name, kind, labels and meaning of each instrument."""
+        return [(family.name + ("_total" if family.type == "counter" else ""), family.type,
+                 SERIES.get(family.name, SERIES.get(f"{family.name}_total", ())),
+                 family.documentation) for family in self._registry.collect()]
+
     def text(self) -> bytes:
         """All of it in the text format of Prometheus."""
         return generate_latest(self._registry)

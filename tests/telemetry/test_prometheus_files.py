@@ -10,6 +10,7 @@ import pytest
 import yaml
 from esaas.framework.core.alerts.machine import Severity
 from esaas.framework.core.alerts.rules import BY_NAME, Rule
+from esaas.framework.telemetry import reference
 from esaas.framework.telemetry.own import SERIES, Own
 
 from .prometheus_files import (
@@ -165,6 +166,16 @@ def test_what_grafana_is_provisioned_with_is_yaml_of_its_first_version(path: Pat
     assert yaml.safe_load(path.read_text())["apiVersion"] == 1
 
 
+def test_the_reference_of_metrics_is_current() -> None:
+    kept = (ROOT / "docs" / "metrics.md").read_text()
+    assert kept == reference.text(), (
+        "run: python -m esaas.framework.telemetry.reference docs/metrics.md")
+    named = set(re.findall(r"`(esaas_\w+)`", kept))
+    whole = {re.sub(r"_(bucket|sum|count)$", "", name) if "seconds" in name else name
+             for name in exposed()}
+    assert named == whole
+
+
 def test_the_counters_of_the_process_are_those_that_are_named() -> None:
     own = Own()
     own.turned(0.002, 0.001, 3, 5, 1, {"cpus": 3, "not_wanted": 1})
@@ -172,8 +183,8 @@ def test_the_counters_of_the_process_are_those_that_are_named() -> None:
     found: dict[str, set[str]] = {}
     for line in own.text().decode().splitlines():
         if not line.startswith("#"):
-            name, labels = re.match(r"(\w+)(?:\{(.*)\})? ", line).groups()  # type: ignore[union-attr]
-            found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels or ""))
+            found.setdefault(re.split(r"[{ ]", line)[0], set()).update(
+                re.findall(r'(\w+)="', line))
     assert found == {name: set(labels) for name, labels in SERIES.items()}
     text = own.text().decode()
     assert 'esaas_service_offers_declined_total{reason="cpus"} 3.0' in text
