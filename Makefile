@@ -66,7 +66,7 @@ test-system: setup-test
 	@$(LAYERS) system
 
 bench: setup-test
-	@for name in decide create idle rolling takeover; do $(VENV)/bin/python -m bench.$$name || exit 1; done
+	@for name in decide create idle measure rolling takeover; do $(VENV)/bin/python -m bench.$$name || exit 1; done
 
 bench-scale: setup-test
 	@for name in scale sim_scale; do $(VENV)/bin/python -m bench.$$name || exit 1; done
