@@ -41,6 +41,7 @@ NODES, AGENTS = 6, 87
 INTERVAL_S = 15.0                   # of `esaas serve --measure`
 AIM_PERCENT = 5.0
 ANSWER = Path(__file__).parents[1] / "tests" / "telemetry" / "answers" / "6.8.23.json"
+STORED_S = 3.0                      # a turn that was cut off is still stored, by a thread
 WARM_UP = 2                         # rounds: clients connect, series are made
 
 
@@ -119,9 +120,10 @@ async def service(clusters: int, port: int, directory: Path) -> AsyncIterator[Cl
     for number in range(clusters):
         await found.create({"name": name_of(number), "tenant": "demo", "version": "6.8.23",
                             "groups": [group]})
+    for loop in found._loops.values():
+        await loop.stop()
+    await asyncio.sleep(STORED_S)
     for number, loop in enumerate(found._loops.values()):
-        for task in loop._tasks:
-            task.cancel()
         loop.cycle.state = running(number, port)
     master = StandInMaster("127.0.0.1:1")
     master.port = port
