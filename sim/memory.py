@@ -9,17 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from esaas.framework.store.contract import (
-    MAX_RECORD_BYTES,
     Delete,
     Entry,
     Lease,
     LeaseLost,
     Put,
-    RecordTooLarge,
     Stored,
     StoreError,
     VersionConflict,
     Written,
+    check_size,
 )
 
 
@@ -103,8 +102,7 @@ class StandInStore:
         return Written(versions, self.written)
 
     def _check(self, change: Put | Delete) -> None:
-        if isinstance(change, Put) and len(change.data) > MAX_RECORD_BYTES:
-            raise RecordTooLarge(f"{change.path} has {len(change.data)} bytes")
+        check_size(change)
         stored = self.records.get(change.path)
         found = stored.version if stored is not None else 0
         if found != change.version:

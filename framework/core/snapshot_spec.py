@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
 PLACES = ("{tenant}", "{cluster}")
+# Names or patterns of indices, with commas.
+INDICES = re.compile(r"[^\s/\\?\"<>|#]{1,1000}")
 _SECRET = re.compile(r"(secret|password|access_key|token|sas)", re.IGNORECASE)
 
 
@@ -53,9 +55,10 @@ class Repository(_Model):
         return self
 
     def filled(self, tenant: str, cluster: str) -> dict[str, Any]:
-        """Its settings for one cluster."""
-        return {key: value.replace("{tenant}", tenant).replace("{cluster}", cluster)
-                if isinstance(value, str) else value for key, value in self.settings.items()}
+        """What Elasticsearch is told of it, for one cluster."""
+        return {"type": self.type, "settings": {
+            key: value.replace("{tenant}", tenant).replace("{cluster}", cluster)
+            if isinstance(value, str) else value for key, value in self.settings.items()}}
 
     @property
     def shared_path(self) -> str | None:
@@ -74,7 +77,7 @@ class Snapshots(_Model):
     repository: Repository | None = None
     every_s: int = Field(DAY_S, ge=600, le=30 * DAY_S, description="from one to the next")
     keep: int = Field(14, ge=1, le=1000, description="complete ones; older ones are deleted")
-    indices: str = Field("*", pattern=r"^[^\s/\\?\"<>|#]{1,1000}$",
+    indices: str = Field("*", pattern=f"^{INDICES.pattern}$",
                          description="names or patterns, with commas")
     drill_every_s: int | None = Field(
         7 * DAY_S, ge=HOUR_S, le=365 * DAY_S, description="a restore of one index of the newest "

@@ -37,11 +37,8 @@ def fingerprint(state: ClusterState) -> str:
 
 def body_of(state: ClusterState) -> str:
     """What Elasticsearch is told of the wanted repository, as JSON; empty when none is wanted."""
-    wish = state.spec.snapshot_wish
-    if wish is None or wish.repository is None:
-        return ""
-    return json.dumps({"type": wish.repository.type, "settings": wish.repository.filled(
-        state.identity.tenant, state.identity.name)}, sort_keys=True)
+    wanted = state.spec.snapshot_repository
+    return json.dumps(wanted, sort_keys=True) if wanted is not None else ""
 
 
 def prefix(state: ClusterState) -> str:
@@ -116,15 +113,13 @@ def asked(state: ClusterState, kind: str, now: float) -> ev.ErrandAsked:
     known = {item.id for item in state.errands}
     ident = next(one for number in count(1) if (one := f"{kind.replace('_', '-')}-{stamp}" + (
         f"-{number}" if number > 1 else "")) not in known)
-    parameters = {"repository": OWN}
+    parameters, wish = {"repository": OWN}, state.spec.snapshot_wish
     if kind == REPOSITORY:
         parameters |= {"body": body_of(state), "fingerprint": fingerprint(state)}
     elif kind == SNAPSHOT:
-        wish = state.spec.snapshot_wish
         parameters |= {"snapshot": prefix(state) + ident.partition("-")[2],
                        "indices": wish.indices if wish is not None else "*"}
     elif kind == EXPIRE:
-        wish = state.spec.snapshot_wish
         parameters |= {"prefix": prefix(state), "keep": str(wish.keep if wish else 1)}
     elif kind == DRILL:
         parameters["prefix"] = prefix(state)

@@ -386,6 +386,14 @@ class ClusterSpec(_Model):
         """What is wanted of snapshots; None when none are."""
         return self.snapshots if self.snapshots is not None and self.snapshots.enabled else None
 
+    @property
+    def snapshot_repository(self) -> dict[str, Any] | None:
+        """What Elasticsearch is told of the wanted repository; None when none is wanted."""
+        wish = self.snapshot_wish
+        if wish is None or wish.repository is None:
+            return None
+        return wish.repository.filled(self.tenant, self.name)
+
     def cluster_settings(self) -> dict[str, SettingValue]:
         """The settings of all nodes, with the path of a repository on a shared disk.
 

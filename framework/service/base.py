@@ -125,8 +125,13 @@ class Base(ABC):
                       "distribution_known")]
 
     def _repository_faults(self, spec: ClusterSpec) -> list[Fault]:
-        """Whether its snapshots would get in another cluster's way."""
-        return []
+        """Two clusters that write into one place destroy each other's snapshots."""
+        mine = spec.snapshot_repository
+        if mine is None or all(loop.state.spec.snapshot_repository != mine
+                               for name, loop in self._loops.items() if name != spec.name):
+            return []
+        return [Fault("snapshots.repository", "another cluster writes there already; put "
+                      "{tenant}/{cluster} into its location", "repository_not_shared")]
 
     def _port_faults(self, spec: ClusterSpec) -> list[Fault]:
         """A port that is wished for is one of those that the service gives out."""

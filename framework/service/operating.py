@@ -11,6 +11,7 @@ from ..core import events as ev
 from ..core.errands import KINDS
 from ..core.errands import find as find_errand
 from ..core.errors import Fault
+from ..core.snapshot_spec import INDICES
 from ..core.snapshots import ASKABLE
 from ..core.spec import SECURED_SETTINGS
 from ..core.switches import KEYS, VALUES
@@ -29,7 +30,6 @@ MAX_SECRETS = 100
 MAX_SECRET_CHARS = 10_000
 CACHES = ("query", "request", "fielddata")
 _SECRET = re.compile(r"[a-z][a-zA-Z0-9_.-]{0,199}")
-_INDEX = re.compile(r"[^\s/\\?\"<>|#]{1,1000}")
 
 
 class Operating(Snapshotting):
@@ -226,7 +226,7 @@ def _parameters(kind: str, given: dict[str, Any]) -> tuple[tuple[str, str], ...]
                     "extra_forbidden") for key in given if key not in allowed]
     found: dict[str, str] = {}
     index = given.get("index")
-    if index is not None and (not isinstance(index, str) or not _INDEX.fullmatch(index)):
+    if index is not None and (not isinstance(index, str) or not INDICES.fullmatch(index)):
         faults.append(Fault("index", "a name or pattern of indices, several with commas", "index"))
     elif index:
         found["index"] = index

@@ -11,14 +11,13 @@ from ..core import events as ev
 from ..core import snapshots
 from ..core.errors import Fault
 from ..core.facts import ClusterState
-from ..core.spec import ClusterSpec
+from ..core.snapshot_spec import INDICES
 from ..runtime.loop import ClusterLoop
 from .base import Base
 from .errors import Conflict, Invalid
 
 _SNAPSHOT = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}")
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-_INDICES = re.compile(r"[^\s/\\?\"<>|#]{1,1000}")
 PREFIX = "restored-"
 
 
@@ -51,7 +50,7 @@ class Snapshotting(Base):
         for (key, value), (pattern, meaning) in zip(texts.items(), (
                 (_SNAPSHOT, "the name of a snapshot"),
                 (_PREFIX, "lower case letters, digits and . _ -"),
-                (_INDICES, "names or patterns of indices, with commas")), strict=True):
+                (INDICES, "names or patterns of indices, with commas")), strict=True):
             if not isinstance(value, str) or not pattern.fullmatch(value):
                 faults.append(Fault(key, meaning, key))
         if faults:
@@ -65,14 +64,13 @@ class Snapshotting(Base):
     def _source(self, state: ClusterState, name: Any) -> dict[str, str]:
         """The repository to restore from: the cluster's own, or that of another one, read only."""
         other = state if name in (None, "", state.identity.name) else self._other(state, name)
-        body = snapshots.body_of(other)
-        if not body:
+        wanted = other.spec.snapshot_repository
+        if wanted is None:
             raise Conflict("there is no repository", [
                 Fault("from_cluster", f"the spec of {other.identity.name} has no "
                       "snapshots.repository", "repository_wanted")])
         if other is state:
             return {"repository": snapshots.OWN}
-        wanted = json.loads(body)
         wanted["settings"]["readonly"] = True
         return {"repository": f"{snapshots.OWN}-from-{other.identity.name}",
                 "body": json.dumps(wanted, sort_keys=True)}
@@ -85,18 +83,3 @@ class Snapshotting(Base):
                 Fault("from_cluster", f"{state.identity.tenant} has no cluster of that name here",
                       "cluster_known")])
         return loop.state
-
-    def _repository_faults(self, spec: ClusterSpec) -> list[Fault]:
-        """Two clusters that write into one place destroy each other's snapshots."""
-        wish = spec.snapshot_wish
-        if wish is None or wish.repository is None:
-            return []
-        mine = (wish.repository.type, wish.repository.filled(spec.tenant, spec.name))
-        for name, loop in self._loops.items():
-            other = loop.state.spec.snapshot_wish
-            if name != spec.name and other is not None and other.repository is not None and (
-                    other.repository.type,
-                    other.repository.filled(loop.state.identity.tenant, name)) == mine:
-                return [Fault("snapshots.repository", "another cluster writes there already; put "
-                              "{tenant}/{cluster} into its location", "repository_not_shared")]
-        return []

@@ -72,6 +72,13 @@ class Delete:
     version: int
 
 
+def check_size(change: Put | Delete) -> None:
+    """RecordTooLarge for a record that not every store could keep."""
+    if isinstance(change, Put) and len(change.data) > MAX_RECORD_BYTES:
+        raise RecordTooLarge(f"{change.path} has {len(change.data)} bytes, "
+                             f"at most {MAX_RECORD_BYTES} are allowed")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a journal; ``body`` is JSON."""

@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from .contract import (
-    MAX_RECORD_BYTES,
     Delete,
     Entry,
     Lease,
     LeaseLost,
     Put,
-    RecordTooLarge,
     StoreBusy,
     Stored,
     StoreError,
     VersionConflict,
     Written,
+    check_size,
 )
 
 JOURNAL_KEEP = 20_000               # lines per cluster
@@ -177,9 +176,7 @@ class SqliteStore:
               entries: Sequence[Entry] = ()) -> Written:
         """One transaction; see the contract."""
         for change in changes:
-            if isinstance(change, Put) and len(change.data) > MAX_RECORD_BYTES:
-                raise RecordTooLarge(f"{change.path} has {len(change.data)} bytes, "
-                                     f"at most {MAX_RECORD_BYTES} are allowed")
+            check_size(change)
         versions: dict[str, int] = {}
         with self._transaction() as db:
             row = db.execute("SELECT epoch FROM leases WHERE name = ?", (lease.name,)).fetchone()

@@ -21,20 +21,19 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from .contract import (
-    MAX_RECORD_BYTES,
     Delete,
     Entry,
     Lease,
     LeaseLost,
     OutcomeUnknown,
     Put,
-    RecordTooLarge,
     StoreBusy,
     Stored,
     StoreError,
     TransactionTooLarge,
     VersionConflict,
     Written,
+    check_size,
 )
 from .keeper import (
     MAX_TRANSACTION_BYTES,
@@ -239,9 +238,7 @@ class ZooKeeperStore:
               entries: Sequence[Entry] = ()) -> Written:
         """One transaction; see the contract. A lost connection is waited for, while ours."""
         for change in changes:
-            if isinstance(change, Put) and len(change.data) > MAX_RECORD_BYTES:
-                raise RecordTooLarge(f"{change.path} has {len(change.data)} bytes, "
-                                     f"at most {MAX_RECORD_BYTES} are allowed")
+            check_size(change)
         zxid = self._commit(lease, changes, entries)
         if entries:
             self._journal.wrote(lease.name)
