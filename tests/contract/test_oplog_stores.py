@@ -5,9 +5,8 @@ The runs on a real ZooKeeper are of the layer ``system``.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -27,41 +26,11 @@ from esaas.framework.service.oplog.searching import LogFilter, LogPage, Scope
 from esaas.framework.service.oplog.searching import search as search_store
 from esaas.framework.service.oplog.verifying import verify
 from esaas.framework.service.oplog.writing import Writer
-from esaas.framework.store import opening
 from esaas.framework.store.contract import Delete, LeaseLost, OutcomeUnknown, Put, Store
-
-from ..zookeepers import RealZooKeeper
 
 T0 = 1_780_000_000.0
 DAY_S = 86400.0
 KEEP_S = 30 * DAY_S
-
-
-@pytest.fixture(params=["sqlite", pytest.param("zookeeper", marks=pytest.mark.system)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind."""
-    if request.param == "sqlite":
-        return str(tmp_path)
-    server: RealZooKeeper = request.getfixturevalue("zookeeper")
-    return f"zk://{server.hosts}/{tmp_path.name}"
-
-
-@pytest.fixture
-def open_store(place: str) -> Iterator[Callable[[], Store]]:
-    opened: list[Store] = []
-
-    def make() -> Store:
-        opened.append(opening.open_store(place))
-        return opened[-1]
-
-    yield make
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def store(open_store: Callable[[], Store]) -> Store:
-    return open_store()
 
 
 def draft(number: int = 0, **more: Any) -> Draft:

@@ -8,12 +8,10 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from esaas.framework.store import opening, sqlite, zookeeper_journal
+from esaas.framework.store import sqlite, zookeeper_journal
 from esaas.framework.store.contract import (
     MAX_RECORD_BYTES,
     Delete,
@@ -28,37 +26,8 @@ from esaas.framework.store.contract import (
     VersionConflict,
 )
 
-from ..zookeepers import RealZooKeeper, until
-
-Open = Callable[[], Store]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("zookeeper", marks=pytest.mark.system)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind, by what ``open_store`` takes."""
-    if request.param == "sqlite":
-        return str(tmp_path)
-    server: RealZooKeeper = request.getfixturevalue("zookeeper")
-    return f"zk://{server.hosts}/{tmp_path.name}"
-
-
-@pytest.fixture
-def open_store(place: str) -> Iterator[Open]:
-    """Opens the same store again and again; all are closed at the end."""
-    opened: list[Store] = []
-
-    def make() -> Store:
-        opened.append(opening.open_store(place))
-        return opened[-1]
-
-    yield make
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def store(open_store: Open) -> Store:
-    return open_store()
+from ..zookeepers import until
+from .conftest import Open
 
 
 def line(kind: str, stream: str = "input", at: float = 1.0) -> Entry:

@@ -44,13 +44,6 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def service() -> Iterator[StandInEndpoints]:
-    found = StandInEndpoints()
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def nodes() -> Iterator[Callable[..., StandInNode]]:
     """Makes nodes, and stops those that are left."""
     made: list[StandInNode] = []

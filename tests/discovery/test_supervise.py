@@ -1,7 +1,7 @@
 """Following the service and keeping HAProxy, which is a stand-in here."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,6 @@ from esaas.framework.discovery.supervise import Keeper
 from .standins import StandInEndpoints, cluster, until
 
 NODE = ("node-0", "10.0.0.1:31100")
-
-
-@pytest.fixture
-def service() -> Iterator[StandInEndpoints]:
-    found = StandInEndpoints()
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -53,17 +53,13 @@ def ground(disks: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Itera
     with temporary_data_centre(agents, principals={"demo": "demo"}, masters=3,
                                zookeeper=True) as box:
         pair = processes(box, tmp_path_factory)
-        try:
+        with pair[0], pair[1]:
             body = spec(NAME, "demo", NODES)
             body["groups"][0] |= {"disk_type": "MOUNT", "disk_mb": SIZE_MB // 2}
             pair[0].client.post("/v1/clusters", body)
             pair[0].green(NAME, NODES)
             yield Ground(box, pair)
             rows.write()
-        finally:
-            for service in pair:
-                if not service.dead():
-                    assert service.stop() == 0
 
 
 class _Full(Exception):

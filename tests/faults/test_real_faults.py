@@ -12,8 +12,7 @@ from esaas.local.fetch.plugins import fetch_plugin
 from esaas.local.settings import Settings
 from esaas.local.testing import temporary_data_centre
 
-from ..system.service import Service, spec, wait_for
-from ..system.test_real_change import put
+from ..system.service import Service, put, spec, wait_for
 from . import rows
 from .ground import LONG_S, NAME, NODES, Ground, reserved, sleep_process
 
@@ -28,15 +27,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
                                zookeeper=True) as box:
         fetch_plugin(Settings.load().cache, "6.7.0")
         pair = processes(box, tmp_path_factory)
-        try:
+        with pair[0], pair[1]:
             pair[0].client.post("/v1/clusters", spec(NAME, "demo", NODES))
             pair[0].green(NAME, NODES)
             yield Ground(box, pair)
             rows.write()
-        finally:
-            for service in pair:
-                if not service.dead():
-                    assert service.stop() == 0
 
 
 def processes(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> list[Service]:

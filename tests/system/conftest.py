@@ -8,7 +8,8 @@ import pytest
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
-from .service import Service
+from .service import Service, allocation, url
+from .writer import writer
 
 TENANTS = ("demo", "acme")
 
@@ -24,9 +25,14 @@ def box() -> Iterator[DataCentre]:
 def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service; its log is shown when a test of the module fails."""
     directory: Path = tmp_path_factory.mktemp("service")
-    found = Service(box, directory, TENANTS).start()
-    try:
+    with Service(box, directory, TENANTS).start() as found:
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0, "SIGTERM stops the service in order"
+
+
+@pytest.fixture
+def written(service: Service) -> Iterator[None]:
+    """Somebody writes all the while: nothing that was acknowledged is lost, and nothing is red."""
+    with writer(service) as writing:
+        yield
+    writing.check(url(service))
+    assert allocation(service) == {}

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from esaas.framework.client import Client, ClientError
 from esaas.local.datacentre import DataCentre
@@ -109,6 +109,14 @@ class Service:
         if ready.exists():
             self.url = json.loads(ready.read_text())["url"]
         return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Stop it in order, unless a test has ended it already."""
+        if not self.dead():
+            assert self.stop() == 0, "SIGTERM stops the service in order"
 
     url = ""
 
@@ -225,3 +233,26 @@ def index_documents(service: Service, name: str, count: int, index: str = "notes
 def count_documents(service: Service, name: str, index: str = "notes") -> int:
     """How many documents can be found."""
     return int(service.es(name, f"/{index}/_count")["count"])
+
+
+def put(service: Service, body: dict[str, Any], query: str = "") -> Any:
+    """Want another spec."""
+    request = urllib.request.Request(
+        f"{service.url}/v1/clusters/{body['name']}{query}", json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {service.token}"},
+        method="PUT")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        return json.loads(answer.read())
+
+
+def allocation(service: Service) -> dict[str, Any]:
+    """Settings of the cluster that a change may leave behind."""
+    found = service.es("demo", "/_cluster/settings?flat_settings=true")
+    return {key: value for layer in ("transient", "persistent")
+            for key, value in found[layer].items() if "allocation" in key}
+
+
+def url(service: Service) -> str:
+    """A ready node."""
+    found: str = service.show("demo")["endpoints"]["http"][0]
+    return found

@@ -66,13 +66,10 @@ def service(box: DataCentre, hook: Hook,
         "limits": PLATFORM}))
     found = Alerting(box, directory, ("demo",))
     found.start()
-    try:
+    with found:
         found.client.post("/v1/clusters", spec("demo", "demo", 2, alerts=LIMITS))
         found.green("demo", 2)
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
 
 
 def told(hook: Hook, rule: str, status: str, after: int = 0) -> bool:

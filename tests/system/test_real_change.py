@@ -1,20 +1,17 @@
 """Changes of a real cluster under continuous writes, told in order."""
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from esaas.framework.client import Refused
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
-from .service import Service, spec, wait_for
+from .service import Service, allocation, put, spec, url, wait_for
 from .test_real_life import reserved_by_role, volumes
-from .writer import Writer
+from .writer import writer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -30,43 +27,10 @@ def box() -> Iterator[DataCentre]:
 def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that knows two versions, with a green cluster of four nodes."""
     directory: Path = tmp_path_factory.mktemp("service")
-    found = Service(box, directory, ("demo",), ("6.8.23", "7.17.29")).start()
-    try:
+    with Service(box, directory, ("demo",), ("6.8.23", "7.17.29")).start() as found:
         found.client.post("/v1/clusters", spec("demo", "demo", 4))
         found.green("demo", 4)
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
-
-
-def put(service: Service, body: dict[str, Any], query: str = "") -> Any:
-    """Want another spec."""
-    request = urllib.request.Request(
-        f"{service.url}/v1/clusters/{body['name']}{query}", json.dumps(body).encode(),
-        {"Content-Type": "application/json", "Authorization": f"Bearer {service.token}"},
-        method="PUT")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
-        return json.loads(answer.read())
-
-
-def writer(service: Service) -> Writer:
-    """A writer that knows the addresses of all nodes, as a client with a list would."""
-    urls = [f"http://{node['http_address']}" for node in service.nodes("demo").values()]
-    return Writer(lambda: urls)
-
-
-def allocation(service: Service) -> dict[str, Any]:
-    """Settings of the cluster that a change may leave behind."""
-    found = service.es("demo", "/_cluster/settings?flat_settings=true")
-    return {key: value for layer in ("transient", "persistent")
-            for key, value in found[layer].items() if "allocation" in key}
-
-
-def url(service: Service) -> str:
-    """A ready node."""
-    found: str = service.show("demo")["endpoints"]["http"][0]
-    return found
 
 
 def test_a_setting_rolls_through_without_losing_a_document(service: Service) -> None:

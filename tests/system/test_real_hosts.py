@@ -12,8 +12,7 @@ import pytest
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
-from .service import Service, spec, wait_for
-from .test_real_change import allocation, url, writer
+from .service import Service, allocation, spec, wait_for
 from .test_real_life import reserved_by_role, volumes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
@@ -32,23 +31,10 @@ def box() -> Iterator[DataCentre]:
 def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A green cluster of three nodes."""
     directory: Path = tmp_path_factory.mktemp("service")
-    found = Service(box, directory, ("demo",)).start()
-    try:
+    with Service(box, directory, ("demo",)).start() as found:
         found.client.post("/v1/clusters", spec("demo", "demo", 3))
         found.green("demo", 3)
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
-
-
-@pytest.fixture
-def written(service: Service) -> Iterator[None]:
-    """Somebody writes all the while: what was acknowledged is there, and nothing was red."""
-    with writer(service) as writing:
-        yield
-    writing.check(url(service))
-    assert allocation(service) == {}
 
 
 def schedule(box: DataCentre, host: str | None, begins_in_s: float = 0, lasts_s: float = 0) -> None:

@@ -29,16 +29,12 @@ def box() -> Iterator[DataCentre]:
 def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two green clusters of two tenants."""
     directory: Path = tmp_path_factory.mktemp("service")
-    found = Service(box, directory, ("demo", "acme")).start()
-    try:
+    with Service(box, directory, ("demo", "acme")).start() as found:
         for name in ("demo", "acme"):
             found.client.post("/v1/clusters", spec(name, name, 2))
         for name in ("demo", "acme"):
             found.green(name, 2)
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
 
 
 def facts(service: Service, name: str) -> dict[str, tuple[Any, ...]]:

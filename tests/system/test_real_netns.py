@@ -10,8 +10,7 @@ import pytest
 from esaas.local.hosts.netns import Namespaces
 
 from .namespaces import ProvidedService, namespaces, small, tasks, writing_beside
-from .service import es_request, wait_for
-from .test_real_change import allocation, put, url
+from .service import allocation, es_request, put, url, wait_for
 from .test_real_life import reserved_by_role, volumes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]

@@ -12,8 +12,7 @@ from esaas.local.fetch.plugins import fetch_plugin
 from esaas.local.settings import Settings
 from esaas.local.testing import temporary_data_centre
 
-from .service import Service, spec, wait_for
-from .test_real_change import allocation, put, url, writer
+from .service import Service, put, spec, wait_for
 from .test_real_life import reserved_by_role, volumes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
@@ -37,23 +36,10 @@ def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A service with a plugin in its catalog, and a green cluster of three nodes."""
     directory: Path = tmp_path_factory.mktemp("service")
     fetch_plugin(Settings.load().cache, "6.7.0")
-    found = Service(box, directory, ("demo",)).start()
-    try:
+    with Service(box, directory, ("demo",)).start() as found:
         found.client.post("/v1/clusters", spec("demo", "demo", 3))
         found.green("demo", 3)
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
-
-
-@pytest.fixture
-def written(service: Service) -> Iterator[None]:
-    """Somebody writes all the while: nothing that was acknowledged is lost, and nothing is red."""
-    with writer(service) as writing:
-        yield
-    writing.check(url(service))
-    assert allocation(service) == {}
 
 
 def body_of(service: Service, **group: Any) -> dict[str, Any]:

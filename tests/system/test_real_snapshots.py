@@ -63,16 +63,13 @@ def service(box: DataCentre, shared: Path,
     found = WithDefault(box, directory, ("demo",))
     found.default.write_text(json.dumps(wish(shared)))
     found.start()
-    try:
+    with found:
         found.client.post("/v1/clusters", spec("demo", "demo", 2))
         found.green("demo", 2)
         for number in range(DOCUMENTS):
             found.es("demo", f"/pets/_doc/{number}", "PUT", {"name": f"cat {number}"})
         found.es("demo", "/pets/_flush", "POST")
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
 
 
 def operations(service: Service, kind: str, cluster: str = "demo") -> list[dict[str, Any]]:

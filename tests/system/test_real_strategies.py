@@ -11,8 +11,7 @@ import pytest
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
-from .service import Service, spec, wait_for
-from .test_real_change import put, url
+from .service import Service, put, spec, url, wait_for
 from .test_real_life import reserved_by_role, volumes
 from .test_real_operate import launches, settled, steps
 from .writer import Writer
@@ -35,7 +34,7 @@ def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     directory: Path = tmp_path_factory.mktemp("service")
     found = Service(box, directory, ("demo",)).start()
     shape = {"cpus": 0.5, "mem_mb": 768, "disk_mb": 2000, "heap": {"mb": 256}}
-    try:
+    with found:
         found.client.post("/v1/clusters", spec("demo", "demo") | {
             "change": {"strategy": "parallel", "max_down": 2},
             "replacement": {"after_s": 60, "per_hour": 2}, "groups": [
@@ -45,9 +44,6 @@ def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         found.es("demo", "/pets", "PUT", {"settings": {"number_of_shards": 1}})
         found.es("demo", "/pets/_doc/1?refresh=true", "PUT", {"name": "cat"})
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
 
 
 def changed(service: Service, **more: Any) -> dict[str, Any]:

@@ -36,12 +36,8 @@ def box() -> Iterator[DataCentre]:
 def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that may set quota."""
     directory: Path = tmp_path_factory.mktemp("service")
-    found = Service(box, directory, ("acme", "demo")).start()
-    try:
+    with Service(box, directory, ("acme", "demo")).start() as found:
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
 
 
 def small(name: str, tenant: str = "acme", count: int = 2) -> dict[str, Any]:

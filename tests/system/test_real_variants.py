@@ -35,12 +35,8 @@ def box() -> Iterator[DataCentre]:
 def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that knows both versions."""
     directory: Path = tmp_path_factory.mktemp("service")
-    found = Service(box, directory, ("demo",), ("6.8.23", "7.17.29")).start()
-    try:
+    with Service(box, directory, ("demo",), ("6.8.23", "7.17.29")).start() as found:
         yield found
-    finally:
-        if not found.dead():
-            assert found.stop() == 0
 
 
 def test_version_7_forms_once_on_path_and_mount_disks(box: DataCentre, service: Service) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 
-from .service import Access, es_request, wait_for
+from .service import Access, Service, es_request, wait_for
 
 
 class Writer:
@@ -85,3 +85,9 @@ class Writer:
             total = answer["hits"]["total"]
             total = total["value"] if isinstance(total, dict) else total
             assert total == len(ids), f"documents are missing from {start} on"
+
+
+def writer(service: Service) -> Writer:
+    """A writer that knows the addresses of all nodes, as a client with a list would."""
+    urls = [f"http://{node['http_address']}" for node in service.nodes("demo").values()]
+    return Writer(lambda: urls)

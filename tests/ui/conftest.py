@@ -19,6 +19,14 @@ def live() -> Iterator[LiveApp]:
     app.close()
 
 
+@pytest.fixture
+def guarded() -> Iterator[LiveApp]:
+    """A service with login."""
+    found = LiveApp(login=True)
+    yield found
+    found.close()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_log() -> None:
     """Only warnings: thousands of requests would hide what went wrong."""

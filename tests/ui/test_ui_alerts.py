@@ -2,30 +2,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from asking import ask
-from click.testing import CliRunner, Result
-from esaas.framework.cli import main
 from live_app import LiveApp
 from people import Browser, bearer
+from shell import esaas
 
 SILENCE = {"rule": "node_*", "lasts_s": 600, "why": "disks change"}
-
-
-@pytest.fixture
-def guarded() -> Iterator[LiveApp]:
-    """A service with login."""
-    found = LiveApp(login=True)
-    yield found
-    found.close()
-
-
-def esaas(live: LiveApp, *args: str) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, list(args), env={"ESAAS_URL": live.url, "COLUMNS": "200"})
 
 
 def red(live: LiveApp) -> dict[str, Any]:

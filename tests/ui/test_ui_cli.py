@@ -9,18 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from esaas.framework.cli import main
 from esaas.framework.client import EXAMPLE_SPEC, Client, Refused, Unreachable, refusal
 from esaas.framework.commands import clusters, waiting
 from esaas.framework.commands.frame import REFUSED, TIMED_OUT, UNREACHABLE, USAGE
 from live_app import PATIENCE_S, LiveApp
-
-
-def esaas(*args: str, url: str = "", text: str | None = None) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, list(args), input=text,
-                              env={"ESAAS_URL": url or None, "COLUMNS": "200"})
+from shell import run as esaas
 
 
 @pytest.fixture(autouse=True)

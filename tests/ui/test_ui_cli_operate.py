@@ -6,22 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from esaas.framework.cli import main
 from esaas.framework.commands import waiting
 from esaas.framework.commands.frame import REFUSED, TIMED_OUT, USAGE, bar, preview_table
 from esaas.framework.core.gates import FORCIBLE
 from esaas.framework.words import GENERIC_RISK, RISKS, risk_of, seconds_of
 from live_app import LiveApp
 from rich.console import Console
+from shell import esaas
 
 SECRET = "hunter2-very-secret"
-
-
-def esaas(live: LiveApp, *args: str, text: str | None = None) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, list(args), input=text,
-                              env={"ESAAS_URL": live.url, "COLUMNS": "200"})
 
 
 @pytest.fixture(autouse=True)

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner, Result
 from esaas.framework.cli import main
 from esaas.framework.commands.explain import why
 from esaas.framework.commands.frame import REFUSED, UNREACHABLE, USAGE
 from live_app import LiveApp
-
-
-def esaas(*args: str, url: str = "") -> Result:
-    return CliRunner().invoke(main, list(args), env={"ESAAS_URL": url or None, "COLUMNS": "200"})
+from shell import run as esaas
 
 
 def test_explain_names_the_gate_that_holds(live: LiveApp) -> None:

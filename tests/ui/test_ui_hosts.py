@@ -2,30 +2,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from asking import ask
-from click.testing import CliRunner, Result
-from esaas.framework.cli import main
 from esaas.framework.commands import agents
 from esaas.framework.commands.frame import TIMED_OUT
 from live_app import LiveApp
 from people import ADMIN, bearer
-
-
-@pytest.fixture
-def guarded() -> Iterator[LiveApp]:
-    """A service with login."""
-    found = LiveApp(login=True)
-    yield found
-    found.close()
-
-
-def esaas(live: LiveApp, *args: str, text: str | None = None) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, list(args), input=text,
-                              env={"ESAAS_URL": live.url, "COLUMNS": "200"})
+from shell import esaas
 
 
 def test_a_host_is_drained_and_put_back(live: LiveApp) -> None:

@@ -5,18 +5,13 @@ import json
 
 import yaml
 from asking import ask, post_form
-from click.testing import CliRunner, Result
-from esaas.framework.cli import main
 from esaas.framework.commands.frame import REFUSED
 from esaas.framework.core.spec import parse_spec
 from esaas.framework.core.templates import TEMPLATES
 from live_app import LiveApp
+from shell import run as esaas
 
 ANSWERS = {"name": "fresh-one", "tenant": "hotels", "data_gb": 100}
-
-
-def esaas(*args: str, url: str = "") -> Result:
-    return CliRunner().invoke(main, list(args), env={"ESAAS_URL": url or None, "COLUMNS": "200"})
 
 
 def test_templates_are_listed(live: LiveApp) -> None:

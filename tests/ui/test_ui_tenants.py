@@ -3,33 +3,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asking import ask, post_form
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from esaas.framework.cli import main
 from live_app import LiveApp
 from people import ADMIN, Browser, add_user, bearer
+from shell import esaas
 
 SPEC: dict[str, Any] = {
     "name": "more", "tenant": "flights", "version": "6.8.23",
     "groups": [{"name": "node", "count": 3, "cpus": 2.0, "mem_mb": 2048, "disk_mb": 10240}]}
-
-
-@pytest.fixture
-def guarded() -> Iterator[LiveApp]:
-    """A service with login."""
-    found = LiveApp(login=True)
-    yield found
-    found.close()
-
-
-def esaas(live: LiveApp, *args: str, text: str | None = None) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, list(args), input=text,
-                              env={"ESAAS_URL": live.url, "COLUMNS": "200"})
 
 
 def wanted(live: LiveApp, tenant: str = "flights") -> float:
