@@ -38,8 +38,9 @@ class Balancer:
 
     @property
     def master(self) -> int:
-        """The process id of HAProxy."""
-        return int((self.directory / "haproxy.pid").read_text())
+        """The process id of HAProxy, which empties the file before it writes it."""
+        return int(until("the process id of HAProxy",
+                         (self.directory / "haproxy.pid").read_text))
 
     def in_use(self) -> set[str]:
         """The servers that get requests."""

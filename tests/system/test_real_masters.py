@@ -68,7 +68,10 @@ def test_every_framework_follows_the_leading_master_and_nothing_moves(
 
 def test_a_removed_framework_is_held_and_never_replaced_by_itself(
         box: DataCentre, service: Service) -> None:
-    before, kept = service.show("demo"), volumes(box, "demo/demo")
+    before = service.show("demo")
+    # The new leader knows agents, and what is on them, only when they have registered with it.
+    kept = wait_for("the leader to know the volumes", lambda: (
+        lambda found: found if len(found) == 2 else None)(volumes(box, "demo/demo")), 120)
     with pytest.raises(Refused) as refused:
         service.client.post("/v1/clusters/demo/reregister", {"confirm": "demo"})
     assert refused.value.status == 409
