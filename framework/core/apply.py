@@ -340,7 +340,7 @@ def _place_intended(state: ClusterState, event: ev.PlaceIntended) -> ClusterStat
     placed = _moved(record, Trigger.PLACE, event.at, seat=event.seat, seat_confirmed=False,
                     incarnation=incarnation, launch=1, es_node_id=None, version=None,
                     operations=(f"{prefix}.reserve", f"{prefix}.create"), config=event.config,
-                    forced=(), growing=(0.0, 0), grown=(0.0, 0),
+                    forced=(), growing=(0.0, 0), grown=(0.0, 0), owed=(0.0, 0),
                     message=f"placing on {event.seat.host}")
     return _launched(_reseeded(state.with_node(placed)), event.node)
 
@@ -439,6 +439,15 @@ def _grow_intended(state: ClusterState, event: ev.GrowIntended) -> ClusterState:
     state = state.with_node(replace(record, growing=(event.cpus, event.mem_mb),
                                     operations=(*others, event.operation)))
     return _asked_for(state, ev.AskedFor(event.at, f"grow {event.node}"))
+
+
+def _complete_intended(state: ClusterState, event: ev.CompleteIntended) -> ClusterState:
+    record = replace(state.nodes[event.node], owed=(event.cpus, event.mem_mb))
+    return _asked_for(state.with_node(record), ev.AskedFor(event.at, f"complete {event.node}"))
+
+
+def _owed_returned(state: ClusterState, event: ev.OwedReturned) -> ClusterState:
+    return state.with_node(replace(state.nodes[event.node], owed=(0.0, 0)))
 
 
 def _grown_seen(state: ClusterState, event: ev.GrownSeen) -> ClusterState:
@@ -582,6 +591,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.ErrandAsked: errands.asked, ev.ErrandBegun: errands.begun,
     ev.ErrandProgress: errands.progressed, ev.SnapshotsWanted: snapshots.wanted,
     ev.DrainIntended: _drain_intended, ev.GrowIntended: _grow_intended,
+    ev.CompleteIntended: _complete_intended, ev.OwedReturned: _owed_returned,
     ev.GrownSeen: _grown_seen, ev.RevisionSettled: _revision_settled,
     ev.DelaysRaised: _delays_raised, ev.LiveKeysSettled: _live_keys_settled,
     ev.LeaveIntended: _leave_intended, ev.StayIntended: _stay_intended,

@@ -437,6 +437,22 @@ class GrownSeen(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CompleteIntended(Event):
+    """RESERVE of what a node's seat has lacked for long is about to be sent."""
+
+    node: str
+    cpus: float
+    mem_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwedReturned(Event):
+    """What was reserved twice for a node has been offered, and is given back."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionSettled(Event):
     """The wanted revision is in force on every node."""
 

@@ -107,6 +107,7 @@ class NodeRecord:
     forced: tuple[str, ...] = ()       # gates that people go past with it
     growing: tuple[float, int] = (0.0, 0)      # cpus, mem_mb: asked to be reserved beyond the seat
     grown: tuple[float, int] = (0.0, 0)        # reserved beyond the seat, for its next start
+    owed: tuple[float, int] = (0.0, 0)         # reserved anew while Mesos may still hold its like
     operations: tuple[str, ...] = ()   # ids of operations whose outcome we wait for
     es_node_id: str | None = None
     pid: int | None = None

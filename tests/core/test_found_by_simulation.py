@@ -445,3 +445,36 @@ def test_a_seat_that_lacks_something_for_long_is_completed() -> None:
     started = decide(mended.state, [offer(1, (*scalars(), *whole))], NOW + 63)
     assert any(isinstance(step, op.Launch) for operation in started.operations
                if isinstance(operation, op.Accept) for step in operation.steps)
+
+
+def test_what_was_reserved_twice_is_waited_for_before_the_rest_is_released() -> None:
+    """A node was deleted while Mesos still held its executor's share: that stayed behind."""
+    state = formed(3).with_node(record("node-1", S.DOWN, since=NOW - 5))
+    short = own_resources(state, state.nodes["node-1"], cpus=1.0, mem=1024)
+    waiting = decide(state, [offer(1, (*scalars(), *short))], NOW)
+    mended = decide(waiting.state, [offer(1, (*scalars(), *short))], NOW + 61).state
+    deleting = replace(mended, deleting=True)
+    whole = own_resources(state, state.nodes["node-1"])
+    both = own_resources(state, state.nodes["node-1"], cpus=1.2, mem=1152)
+
+    def released(resources: tuple[Resource, ...], now: float) -> bool:
+        operations = decide(replace(stopped, link=replace(stopped.link, since=NOW)),
+                            [offer(1, (*scalars(), *resources))], now).operations
+        return any(isinstance(step, op.Destroy) for operation in operations
+                   if isinstance(operation, op.Accept) for step in operation.steps)
+
+    stopped = decide(deleting, [], NOW + 62).state
+    assert stopped.nodes["node-1"].state is S.STOPPED
+    assert not released(whole, NOW + 63)
+    assert released(both, NOW + 63)
+    assert released(whole, NOW + 62 + 601), "it may never have been: not waited for for ever"
+
+
+def test_what_was_reserved_twice_is_not_waited_for_once_it_was_given_back() -> None:
+    state = formed(3).with_node(record("node-1", S.DOWN, since=NOW - 5, owed=(0.1, 64)))
+    both = own_resources(state, state.nodes["node-1"], cpus=1.2, mem=1152)
+    started = decide(state, [offer(1, (*scalars(), *both))], NOW)
+    assert started.state.nodes["node-1"].owed == (0.0, 0)
+    whole = own_resources(state, state.nodes["node-1"])
+    started = decide(state, [offer(1, (*scalars(), *whole))], NOW)
+    assert started.state.nodes["node-1"].owed == (0.1, 64)

@@ -39,6 +39,7 @@ ORPHANS_S = 60.0                    # to wait for offers of what could not be re
 GROW_AGAIN_S = 30.0                 # a RESERVE without an outcome
 SURPLUS_GRACE_S = 90.0              # Mesos frees an executor's share before the word of its end
 REST_S = 60.0                       # to wait for the rest of a seat before it is reserved anew
+OWED_S = 600.0                      # to wait, on a release, for what was reserved twice
 
 
 @dataclass(slots=True)
@@ -142,8 +143,9 @@ def _bare(disk: Disk | None) -> Disk | None:
 def _answer_leaving(draft: Draft, pool: Pool, seat: SeatResources, record: NodeRecord,
                     answer: _Answer) -> None:
     held = record.seat.resources if record.seat else None
-    if held and (seat.amount("cpus") + EPSILON < held.cpus
-                 or seat.amount("mem") + EPSILON < held.mem_mb
+    owed = record.owed if draft.now - record.since < OWED_S else (0.0, 0)
+    if held and (seat.amount("cpus") + EPSILON < held.cpus + owed[0]
+                 or seat.amount("mem") + EPSILON < held.mem_mb + owed[1]
                  or seat.amount("disk") + EPSILON < held.disk_mb):
         answer.notes.append(f"waiting for the rest of {record.name}'s resources")
         draft.wake(draft.now + SHORT_S)
@@ -177,11 +179,19 @@ def _answer_growth(draft: Draft, seat: SeatResources, record: NodeRecord,
             answer.notes.append(f"keeps what {record.name} does not use for a while")
             return
         draft.note(ev.GrownSeen(draft.now, record.name, 0.0, 0))
+        if _is_returned(record, found):
+            draft.note(ev.OwedReturned(draft.now, record.name))
         _release_orphan(draft, seat, answer)
         return
     if record.grown != found:
         draft.note(ev.GrownSeen(draft.now, record.name, *found))
     answer.notes.append(f"keeps what is reserved for the next start of {record.name}")
+
+
+def _is_returned(record: NodeRecord, beyond: tuple[float, int]) -> bool:
+    """Whether what was reserved twice for a node is among (cpus, MB) beyond its seat."""
+    cpus, mem_mb = record.owed
+    return record.owed != (0.0, 0) and beyond[0] + EPSILON >= cpus and beyond[1] >= mem_mb
 
 
 def _waited(draft: Draft, what: str, patience_s: float) -> bool:
@@ -203,7 +213,8 @@ def _rest_of(record: NodeRecord) -> str:
 def _complete(draft: Draft, pools: dict[str, Pool], answers: dict[str, _Answer]) -> None:
     """RESERVE anew what a seat has lacked for long: with its volume alone a node waits for ever.
 
-    Should the rest be offered after all, the next start gives back what is too much.
+    Should the rest be offered after all, the next start gives back what is too much, and a release
+    waits for it: what is held by nobody's record is never offered again once the framework is gone.
     """
     state, now = draft.state, draft.now
     for pool in list(pools.values()):
@@ -218,7 +229,7 @@ def _complete(draft: Draft, pools: dict[str, Pool], answers: dict[str, _Answer])
             lack = (max(round(held.cpus - seat.amount("cpus"), 3), 0.0),
                     max(held.mem_mb - round(seat.amount("mem")), 0))
             if lack != (0.0, 0):
-                intent = ev.AskedFor(now, f"complete {record.name}")
+                intent = ev.CompleteIntended(now, record.name, *lack)
                 pools[pool.agent_id] = _reserve_more(draft, pools[pool.agent_id], record, lack,
                                                      intent, "complete",
                                                      answers[pool.agent_id])
@@ -319,6 +330,8 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     intent = ev.LaunchIntended(draft.now, record.name, placed, wanted(draft.state, record))
     draft.foresee(intent)
     answer.intents.append(intent)
+    if _is_returned(record, (seat.amount("cpus") - cpus, round(seat.amount("mem")) - mem_mb)):
+        draft.note(ev.OwedReturned(draft.now, record.name))
     if surplus:
         launch_no = draft.state.nodes[record.name].launch
         answer.steps.append(Unreserve(f"{draft.state.identity.uid}.{record.name}."
