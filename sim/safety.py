@@ -32,6 +32,7 @@ from .trace import Broken
 SNAPSHOTS = 60                      # looks that are kept
 SETTLES_IN = 6                      # turns without any news
 STOPS_IN_S = 60.0                   # a node whose host is to go, once nothing holds it
+RAISED_IN_S = 30.0                  # the quorum, for one that stays after all; tried every 10 s
 STABLE_EVERY = 23                   # turns; a turn decided again costs as much as a turn
 
 
@@ -76,6 +77,7 @@ class Watched:
     turning: dict[str, tuple[int, bool]] = field(default_factory=dict)   # node -> launch, ready
     given_up: set[str] = field(default_factory=set)     # of these: no restart of ours any more
     spread_limit: int = 1
+    stayed_at: float = float("-inf")    # when a node that was given up was taken back
     # Nodes that are to stop for the maintenance of their hosts, and may: since when.
     overdue: dict[str, float] = field(default_factory=dict)
 
@@ -226,6 +228,10 @@ class Safety:
             node for node in watched.turning
             if node not in process.state.nodes or not process.state.nodes[node].recycle}
         self._forget_returned(watched)
+        if any(isinstance(event, ev.StayIntended) for operation in turn.operations
+               for event in operation.intents):
+            assert self.master is not None
+            watched.stayed_at = self.master.now
         grave = [event for operation in turn.operations for event in operation.intents
                  if isinstance(event, (ev.RecycleIntended, ev.RetireIntended, ev.PlaceIntended,
                                        ev.LaunchIntended))]
@@ -388,17 +394,22 @@ class Safety:
             if master is None or master.major > 6:
                 continue
             count = sum(task.joined for task in es.masters())
-            if count >= 2 * es.quorum() and self._comes_back(watched.name):
+            if count >= 2 * es.quorum() and self._comes_back(watched):
                 count -= 1
             if count >= 2 * es.quorum() and not (count == 2 and es.quorum() == 1):
                 raise Broken("no_two_majorities", f"{watched.name} has {count} masters and "
                              f"minimum_master_nodes {es.quorum()}")
 
-    def _comes_back(self, name: str) -> bool:
+    def _comes_back(self, watched: Watched) -> bool:
         """Whether a node that was given up may be back: for it the quorum is raised only then.
 
-        Elasticsearch refuses more than there are masters at the moment.
+        Elasticsearch refuses more than there are masters at the moment. Once the node stays after
+        all, the raise is on its way.
         """
+        assert self.master is not None
+        if self.master.now - watched.stayed_at < RAISED_IN_S:
+            return True
+        name = watched.name
         return any(self._record(name, path.split("/", 2)[2]).get("moving")
                    for path in self.store.records if path.startswith(f"clusters/{name}/nodes/"))
 
