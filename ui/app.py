@@ -30,6 +30,7 @@ from .peer_key import PeerKey
 from .peers import Peers, peer_rules
 from .platform_pages import platform_rules
 from .release_pages import release_rules
+from .snapshot_pages import snapshot_rules
 from .step_pages import step_rules
 from .stream import Streams
 from .tenant_pages import tenant_rules
@@ -74,7 +75,8 @@ def make_app(
     return tornado.web.Application(
         [*(peer_rules(peers) if peers is not None else ()), *api_rules(), *page_rules(),
          *create_rules(), *delivery_rules(), *change_rules(), *step_rules(), *operate_rules(),
-         *hotspot_rules(), *release_rules(), *access_rules(), *language_rules(), *log_rules(),
+         *hotspot_rules(), *snapshot_rules(),
+         *release_rules(), *access_rules(), *language_rules(), *log_rules(),
          *tenant_rules(), *platform_rules(), *alert_rules(), *chart_rules()],
         context=context, default_handler_class=NoPage, log_function=_log_request,
         template_path=str(HERE / "templates"), autoescape="xhtml_escape",

@@ -58,6 +58,16 @@ def mark(state: str) -> str:
     return _MARKS[tone(state)]
 
 
+def snapshot_tone(status: str) -> str:
+    """As ``tone``, of a snapshot's state in Elasticsearch's words."""
+    return {"SUCCESS": "good", "IN_PROGRESS": "work", "PARTIAL": "warn"}.get(status, "bad")
+
+
+def snapshot_mark(status: str) -> str:
+    """As ``mark``, of a snapshot's state."""
+    return _MARKS[snapshot_tone(status)]
+
+
 def step_tone(status: str) -> str:
     """As ``tone``, for steps and operations, where running means that work goes on."""
     return "work" if status == "running" else tone(status)

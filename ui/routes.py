@@ -49,6 +49,7 @@ from .oplog_routes import LOG_ROUTES
 from .platform_pages import PLATFORM_ROUTES
 from .release_pages import RELEASE_ROUTES
 from .route import BODY, CLUSTER, TAKEN, Answer, Call, Reply, Route, Streamed, get, post, taken
+from .snapshot_pages import SNAPSHOT_ROUTES
 from .stream import Write, feed
 from .template_routes import TEMPLATE_ROUTES
 from .tenant_routes import TENANT_ROUTES
@@ -271,7 +272,8 @@ ROUTES: tuple[Route, ...] = (
           {200: Answer("the file", bytes, "application/octet-stream")}, refuses=(NotFound,),
           role=None),
     *OPERATE_ROUTES,
-    *HOST_ROUTES, *HOTSPOT_ROUTES, *RELEASE_ROUTES, *PLATFORM_ROUTES, *METRICS_ROUTES,
+    *HOST_ROUTES, *HOTSPOT_ROUTES, *SNAPSHOT_ROUTES,
+    *RELEASE_ROUTES, *PLATFORM_ROUTES, *METRICS_ROUTES,
     *CHART_ROUTES,
     *DISCOVERY_ROUTES,
     *TENANT_ROUTES,

@@ -149,6 +149,36 @@ def snapshot(name: str, wait: bool, timeout: float) -> None:
     _run(name, "snapshot", {}, wait, timeout)
 
 
+@cluster.command("snapshots")
+@click.argument("name", shell_complete=cluster_names)
+@common
+def list_snapshots(name: str) -> None:
+    """How it stands with a cluster's snapshots, and what its repository holds."""
+    answer(client().get(client().cluster(name, "snapshots")), _snapshots)
+
+
+def _snapshots(found: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    if found["repository"] is None:
+        return "No snapshots are made: neither the spec nor the platform names a repository."
+    lines = [f"last: {_when(found, 'taken_at')}   next: {_when(found, 'next_at')}   "
+             f"last drill: {_when(found, 'drilled_at')}"]
+    lines += [f"[red]{safe(found[key])}[/]" for key in ("failed", "drill_failed") if found[key]]
+    lines += [f"held by {safe(found['held_by'])}"] if found["held_by"] else []
+    if found["listed"] is None:
+        return Group(*lines, f"[yellow]{safe(found['unlisted_because'])}[/]")
+    made = table("snapshot", "state", "begun", "indices", "shards", "failed")
+    for one in found["listed"]:
+        made.add_row(safe(one["name"]), safe(one["status"]), when(one["started_at"]),
+                     str(len(one["indices"])), str(one["shards"]), str(one["shards_failed"]))
+    return Group(*lines, made)
+
+
+def _when(found: dict[str, Any], key: str) -> str:
+    return "never" if found[key] is None else when(found[key])
+
+
 @cluster.command("restore")
 @click.argument("name", shell_complete=cluster_names)
 @click.argument("snapshot")

@@ -12,7 +12,8 @@ import structlog
 from ..core.errors import EsaasError
 from ..core.facts import EsView
 from ..core.operations import Operation, RunErrand
-from . import shards
+from ..core.snapshots import Taken
+from . import shards, snapshots
 from .actions import perform
 from .client import EsAccess, EsClient, EsUnavailable
 from .errors import ErrandFailed
@@ -146,10 +147,18 @@ class Watch:
 
     async def shard_copies(self) -> list[Copy]:
         """Every started copy of every shard, with what it has done; EsUnavailable."""
+        return await shards.look(await self._serving())
+
+    async def snapshots(self) -> list[Taken]:
+        """What the cluster's repository holds, the oldest first; EsUnavailable."""
+        return await snapshots.listed(await self._serving())
+
+    async def _serving(self) -> EsClient:
+        """The client of the nodes that serve; EsUnavailable when none does."""
         client = await self._current()
         if client is None:
             raise EsUnavailable("no node of the cluster serves")
-        return await shards.look(client)
+        return client
 
     async def _current(self, lasting: bool = False) -> EsClient | None:
         """The client of the nodes that serve; a lasting action gets one of its own.

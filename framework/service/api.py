@@ -15,6 +15,7 @@ from .alerts.views import AlertEvent, AlertView, SilenceView, SinkResult
 from .hotspot_views import HostSpotsView, HotspotsView
 from .platform import PlatformView
 from .releases import Follower, FollowerRequest, OutcomeRequest, Release, ReleaseRequest
+from .snapshot_views import SnapshotsView
 from .tenants.views import TenantView
 from .views import (
     Accepted,
@@ -303,6 +304,9 @@ class ClusterService(Protocol):
 
     def host_spots(self) -> HostSpotsView:
         """How evenly hosts bear their load, as far as this process knows them."""
+
+    async def snapshots(self, name: str) -> SnapshotsView:
+        """How it stands with a cluster's snapshots, and what its repository holds; NotFound."""
 
     def secrets(self, name: str) -> list[SecretView]:
         """Secure settings, without their values; NotFound."""

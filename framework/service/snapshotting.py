@@ -10,11 +10,14 @@ from typing import Any
 from ..core import events as ev
 from ..core import snapshots
 from ..core.errors import Fault
-from ..core.facts import ClusterState
+from ..core.facts import ClusterState, Errand
+from ..core.gates import held_by
 from ..core.snapshot_spec import INDICES
+from ..elastic.client import EsUnavailable
 from ..runtime.loop import ClusterLoop
 from .base import Base
 from .errors import Conflict, Invalid
+from .snapshot_views import SnapshotsView, TakenView
 
 _SNAPSHOT = re.compile(r"[a-z0-9][a-z0-9._-]{0,254}")
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -22,7 +25,20 @@ PREFIX = "restored-"
 
 
 class Snapshotting(Base):
-    """The part of ``ClusterService`` that checks what people ask of snapshots."""
+    """The part of ``ClusterService`` that shows snapshots and checks what people ask of them."""
+
+    async def snapshots(self, name: str) -> SnapshotsView:
+        """How it stands with a cluster's snapshots; NotFound.
+
+        When Elasticsearch cannot be asked the rest is still told.
+        """
+        loop = self._loop(name)
+        if loop.state.spec.snapshot_repository is None:
+            return snapshots_view(loop.state, time.time(), [], "")
+        try:
+            return snapshots_view(loop.state, time.time(), await loop.watch.snapshots(), "")
+        except EsUnavailable as error:
+            return snapshots_view(loop.state, time.time(), None, str(error))
 
     def asked_of_snapshots(self, loop: ClusterLoop, kind: str,
                            given: dict[str, Any]) -> ev.ErrandAsked:
@@ -83,3 +99,31 @@ class Snapshotting(Base):
                 Fault("from_cluster", f"{state.identity.tenant} has no cluster of that name here",
                       "cluster_known")])
         return loop.state
+
+
+def snapshots_view(state: ClusterState, now: float, listed: list[snapshots.Taken] | None,
+                   because: str) -> SnapshotsView:
+    """What is known of a cluster's snapshots; ``listed`` is None when it was not to be learned."""
+    wish, memory = state.spec.snapshot_wish, state.snapshots
+    own = snapshots.prefix(state)
+    return SnapshotsView(
+        cluster=state.identity.name, at=now, repository=state.spec.snapshot_repository,
+        every_s=wish.every_s if wish else None, keep=wish.keep if wish else None,
+        drill_every_s=wish.drill_every_s if wish else None, indices=wish.indices if wish else "",
+        newest=memory.newest if memory else "", taken_at=memory.taken_at if memory else None,
+        next_at=snapshots.due_at(state), drilled_at=memory.drilled_at if memory else None,
+        next_drill_at=snapshots.drill_at(state), failed=memory.failed if memory else "",
+        drill_failed=memory.drill_failed if memory else "", held_by=_held(state, now),
+        unlisted_because=because, listed=None if listed is None else [
+            TakenView(name=one.name, status=one.status, own=one.name.startswith(own),
+                      started_at=one.started_at, ended_at=one.ended_at,
+                      indices=list(one.indices), shards=one.shards,
+                      shards_failed=one.shards_failed) for one in reversed(listed)])
+
+
+def _held(state: ClusterState, now: float) -> str:
+    """The gate that would hold a snapshot of now; empty when none does, or none is wanted."""
+    if state.spec.snapshot_wish is None:
+        return ""
+    answer = held_by(snapshots.gates(state, Errand("", snapshots.SNAPSHOT, (), now), now))
+    return f"{answer.name}: {answer.reason}" if answer is not None else ""

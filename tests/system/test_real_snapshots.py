@@ -103,6 +103,10 @@ def test_the_first_one_is_made_without_being_asked_for(service: Service) -> None
     assert checked["status"] == "done" and checked["message"].startswith("2 nodes")
     listed = service.es("demo", "/_snapshot/esaas/_all")["snapshots"]
     assert [one["snapshot"] for one in listed] == [first["parameters"]["snapshot"]]
+    told = service.client.get("/v1/clusters/demo/snapshots")
+    assert [(one["name"], one["status"], one["own"], one["indices"]) for one in told["listed"]] == [
+        (first["parameters"]["snapshot"], "SUCCESS", True, ["pets"])]
+    assert told["newest"] == told["listed"][0]["name"] and told["next_at"] > told["at"]
 
 
 def test_a_crash_in_the_middle_makes_no_second_one_and_old_ones_go(service: Service) -> None:

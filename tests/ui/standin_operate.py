@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from esaas.framework.core.errors import Fault
 from esaas.framework.core.spec import ClusterSpec, SpecFaults, parse_spec
 from esaas.framework.service.errors import Conflict, Invalid, Malformed, NotFound
+from esaas.framework.service.snapshot_views import SnapshotsView, TakenView
 from esaas.framework.service.views import (
     Accepted,
     CredentialsView,
@@ -61,6 +62,24 @@ class OperateStandIn:
             self.emit(name, kind, message)
         return Accepted(cluster=name, revision=fake.revision, message=message, changed=changed,
                         preview=preview)
+
+    # ---- snapshots ----
+    async def snapshots(self, name: str) -> SnapshotsView:
+        spec, own = self._find(name).spec, "esaas-uid1-"
+        if spec.snapshot_repository is None:
+            return SnapshotsView(cluster=name, at=self.clock, repository=None, every_s=None,
+                                 keep=None, drill_every_s=None, listed=[])
+        taken = [TakenView(name=f"{own}{number}", status=status, own=True, ended_at=at + 60,
+                           started_at=at, indices=["logs-1", "notes"], shards=6,
+                           shards_failed=6 * (status != "SUCCESS"))
+                 for number, status, at in ((2, "SUCCESS", self.clock - 600),
+                                            (1, "PARTIAL", self.clock - 90_000))]
+        return SnapshotsView(
+            cluster=name, at=self.clock, repository=spec.snapshot_repository, every_s=86400,
+            keep=14, drill_every_s=604800, indices="*", newest=taken[0].name,
+            taken_at=self.clock - 600, next_at=self.clock + 85_800,
+            next_drill_at=self.clock + 604_200,
+            held_by="no_restart_under_way: waiting for node-1", listed=taken)
 
     # ---- changes and their steps ----
     async def abandon(self, name: str, *, dry_run: bool = False,

@@ -384,7 +384,9 @@ def _examples() -> list[Fake]:
         _stack(),
         Fake(orders, growing, "yellow", offers=[
             accepted, _declined("agent-1.example", "cpus 0.5 of 1 wanted")]),
-        Fake(spec_of("logs", "hotels"), hurt, "yellow", held="no_restart_while_relocating"),
+        Fake(spec_of("logs", "hotels", snapshots={"repository": {
+            "type": "fs", "settings": {"location": "/mnt/{cluster}"}}}), hurt, "yellow",
+             held="no_restart_while_relocating"),
         Fake(spec_of("archive", "hotels", version="7.17.13"), [
             node_of("node-0", "unreachable", 0, detail="agent is not reachable"),
             node_of("node-1", "ready", 1), node_of("node-2", "down", 2)], "red",
