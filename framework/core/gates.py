@@ -288,11 +288,13 @@ def quorum_kept(state: ClusterState, record: NodeRecord, now: float) -> Answer:
     """
     if not state.was_master(record):
         return Answer("quorum_kept", True)
-    left = members(state, [other for other in standing_masters(state)
-                           if other.name != record.name])
+    standing = standing_masters(state)
+    left = members(state, [other for other in standing if other.name != record.name])
     if not counts_masters(state):
         return Answer("quorum_kept", left > 0, "it is the only master: allow an extra node")
-    needed = (state.es.minimum_master_nodes if state.es else None) or 1
+    needed = state.es.minimum_master_nodes if state.es else None
+    if needed is None:                  # not set yet: what the nodes were started with is in force
+        needed = quorum(len(standing))
     return Answer("quorum_kept", left >= needed,
                   f"{left} masters would be left, minimum_master_nodes is {needed}")
 

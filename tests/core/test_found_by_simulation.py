@@ -478,3 +478,15 @@ def test_what_was_reserved_twice_is_not_waited_for_once_it_was_given_back() -> N
     whole = own_resources(state, state.nodes["node-1"])
     started = decide(state, [offer(1, (*scalars(), *whole))], NOW)
     assert started.state.nodes["node-1"].owed == (0.1, 64)
+
+
+def test_a_quorum_that_is_not_set_yet_is_what_the_masters_were_started_with() -> None:
+    """A new process saw a cluster of two whose settings were empty, and took one of them out."""
+    seen = view("node-1", "node-2", minimum_master_nodes=None)
+    state = replace(formed(2), es=seen)
+    state = state.with_node(replace(state.nodes["node-1"], leaving="maintenance of host-1"))
+    answer = quorum_kept(state, state.nodes["node-1"], NOW)
+    assert (answer.ok, answer.reason) == (False, "1 masters would be left, minimum_master_nodes "
+                                                 "is 2")
+    lowered = replace(state, es=replace(seen, minimum_master_nodes=1))
+    assert quorum_kept(lowered, state.nodes["node-1"], NOW).ok

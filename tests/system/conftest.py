@@ -1,6 +1,9 @@
 """Real Mesos, real Elasticsearch, a real service process; everything is gone afterwards."""
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +30,15 @@ def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     directory: Path = tmp_path_factory.mktemp("service")
     with Service(box, directory, TENANTS).start() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def shared(box: DataCentre) -> Iterator[Path]:
+    """A directory that every node reaches, and may write to; pytest's own are for root only."""
+    with tempfile.TemporaryDirectory(prefix="esaas-snapshots-") as directory:
+        if os.geteuid() == 0:
+            shutil.chown(directory, box.executor_user)
+        yield Path(directory)
 
 
 @pytest.fixture

@@ -188,6 +188,24 @@ class Service:
         return es_request(url, path, method, body)
 
 
+def operations(service: Service, kind: str, cluster: str = "demo") -> list[dict[str, Any]]:
+    """What was done of a kind, newest first."""
+    return [one for one in service.client.get(f"/v1/clusters/{cluster}/operations")
+            if one["kind"] == kind]
+
+
+def run(service: Service, kind: str, cluster: str = "demo", **parameters: Any) -> dict[str, Any]:
+    """Do something once, and wait until it has ended."""
+    begun = service.client.post(f"/v1/clusters/{cluster}/operations", {"kind": kind} | parameters)
+
+    def over() -> dict[str, Any] | None:
+        [found] = [one for one in operations(service, kind, cluster) if one["id"] == begun["id"]]
+        return found if found["status"] in ("done", "failed") else None
+
+    found: dict[str, Any] = wait_for(f"{kind} to end", over, 300)
+    return found
+
+
 @dataclass(frozen=True)
 class Access:
     """How people get into a secured cluster."""

@@ -2,9 +2,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from esaas.framework.client import Refused
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
-from .service import Service, spec, wait_for
+from .service import Service, operations, run, spec, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 DOCUMENTS = 200
@@ -25,15 +22,6 @@ def box() -> Iterator[DataCentre]:
     """Three agents."""
     with temporary_data_centre(3, principals={"demo": "demo"}) as centre:
         yield centre
-
-
-@pytest.fixture(scope="module")
-def shared(box: DataCentre) -> Iterator[Path]:
-    """A directory that every node reaches, and may write to; pytest's own are for root only."""
-    with tempfile.TemporaryDirectory(prefix="esaas-snapshots-") as directory:
-        if os.geteuid() == 0:
-            shutil.chown(directory, box.executor_user)
-        yield Path(directory)
 
 
 def wish(shared: Path, **more: Any) -> dict[str, Any]:
@@ -70,24 +58,6 @@ def service(box: DataCentre, shared: Path,
             found.es("demo", f"/pets/_doc/{number}", "PUT", {"name": f"cat {number}"})
         found.es("demo", "/pets/_flush", "POST")
         yield found
-
-
-def operations(service: Service, kind: str, cluster: str = "demo") -> list[dict[str, Any]]:
-    """What was done of a kind, newest first."""
-    return [one for one in service.client.get(f"/v1/clusters/{cluster}/operations")
-            if one["kind"] == kind]
-
-
-def run(service: Service, kind: str, cluster: str = "demo", **parameters: Any) -> dict[str, Any]:
-    """Do something once, and wait until it has ended."""
-    begun = service.client.post(f"/v1/clusters/{cluster}/operations", {"kind": kind} | parameters)
-
-    def over() -> dict[str, Any] | None:
-        [found] = [one for one in operations(service, kind, cluster) if one["id"] == begun["id"]]
-        return found if found["status"] in ("done", "failed") else None
-
-    found: dict[str, Any] = wait_for(f"{kind} to end", over, 300)
-    return found
 
 
 def counted(service: Service, index: str, cluster: str = "demo") -> int:

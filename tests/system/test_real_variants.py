@@ -15,7 +15,7 @@ from esaas.local.settings import Settings
 from esaas.local.spec import AgentSpec, Disk, default_agents
 from esaas.local.testing import FIRST_TASK_PORT, temporary_data_centre
 
-from .service import Service, count_documents, index_documents, spec, wait_for
+from .service import Service, count_documents, index_documents, operations, run, spec, wait_for
 from .test_real_life import volumes
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -39,9 +39,12 @@ def service(box: DataCentre, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield found
 
 
-def test_version_7_forms_once_on_path_and_mount_disks(box: DataCentre, service: Service) -> None:
+def test_version_7_forms_once_on_path_and_mount_disks(
+        box: DataCentre, service: Service, shared: Path) -> None:
     shape = {"cpus": 0.5, "mem_mb": 768, "heap": {"mb": 256}, "roles": ["master", "data"]}
-    body = spec("seven", "demo") | {"version": "7.17.29", "groups": [
+    repository = {"type": "fs", "settings": {"location": f"{shared}/{{cluster}}"}}
+    body = spec("seven", "demo", snapshots={"repository": repository}) | {
+        "version": "7.17.29", "groups": [
         shape | {"name": "path", "count": 1, "disk_type": "PATH", "disk_mb": 2000},
         shape | {"name": "mount", "count": 1, "disk_type": "MOUNT", "disk_mb": 2000}]}
     service.client.post("/v1/clusters", body)
@@ -71,6 +74,19 @@ def test_a_restarted_node_of_version_7_never_founds_again(service: Service) -> N
     info = service.es("seven", "/_nodes/path-1/settings?flat_settings=true")["nodes"].values()
     assert all("cluster.initial_master_nodes" not in node["settings"] for node in info)
     assert count_documents(service, "seven") == 200
+
+
+def test_snapshots_of_version_7_are_made_drilled_and_restored(service: Service) -> None:
+    wait_for("its own first snapshot", lambda: any(
+        one["status"] == "done" for one in operations(service, "expire_snapshots", "seven")), 300)
+    made = run(service, "snapshot", "seven")
+    assert made["status"] == "done", made["message"]
+    drilled = run(service, "restore_drill", "seven")
+    assert drilled["status"] == "done" and "200 documents" in drilled["message"]
+    restored = run(service, "restore", "seven", snapshot=made["parameters"]["snapshot"],
+                   index="notes")
+    assert restored["status"] == "done", restored["message"]
+    assert count_documents(service, "seven", "restored-notes") == 200
 
 
 def test_its_disks_are_free_again_after_a_deletion(box: DataCentre, service: Service) -> None:
