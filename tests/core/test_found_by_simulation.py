@@ -8,6 +8,7 @@ from esaas.framework.core import operations as op
 from esaas.framework.core.apply import apply
 from esaas.framework.core.config import HELD, fingerprint
 from esaas.framework.core.decide import decide
+from esaas.framework.core.draft import Draft
 from esaas.framework.core.facts import ClusterState, EsNode, NodeState, Switch
 from esaas.framework.core.gates import (
     departing_masters,
@@ -20,6 +21,7 @@ from esaas.framework.core.gates import (
     votes_excluded,
     wanted_minimum_master_nodes,
 )
+from esaas.framework.core.offers.answer import LOOK_AGAIN_S, LOOK_AROUND_S, needs
 from esaas.framework.core.plan import wanted_nodes
 from esaas.framework.core.resources import Resource
 from esaas.framework.core.spec import ClusterSpec, parse_spec
@@ -490,3 +492,15 @@ def test_a_quorum_that_is_not_set_yet_is_what_the_masters_were_started_with() ->
                                                  "is 2")
     lowered = replace(state, es=replace(seen, minimum_master_nodes=1))
     assert quorum_kept(lowered, state.nodes["node-1"], NOW).ok
+
+
+def test_what_is_left_behind_is_looked_for_again_now_and_then() -> None:
+    """Its agent was away in the first seconds after a registration: it stayed for ever."""
+    state = connected(formed(3), since=NOW - 20, needs=())
+    assert needs(Draft(state, NOW)) == ()
+    later = NOW + LOOK_AGAIN_S
+    looking = decide(state, [], later)
+    assert "look around" in needs(Draft(looking.state, later + 1))
+    assert any(isinstance(operation, op.Revive) for operation in looking.operations)
+    over = decide(looking.state, [], later + LOOK_AROUND_S)
+    assert any(isinstance(operation, op.Suppress) for operation in over.operations)

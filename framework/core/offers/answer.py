@@ -35,7 +35,9 @@ S = NodeState
 LONG_S, SHORT_S = 3600.0, 5.0       # how long an agent's offers are refused
 ORPHAN_GRACE_S = 60.0
 LOOK_AROUND_S = 10.0                # after a registration: is something of ours left behind?
+LOOK_AGAIN_S = 1800.0               # an agent may have been away for that time
 ORPHANS_S = 60.0                    # to wait for offers of what could not be released
+LOOKS = "look around"
 GROW_AGAIN_S = 30.0                 # a RESERVE without an outcome
 SURPLUS_GRACE_S = 90.0              # Mesos frees an executor's share before the word of its end
 REST_S = 60.0                       # to wait for the rest of a seat before it is reserved anew
@@ -444,9 +446,8 @@ def needs(draft: Draft) -> tuple[str, ...]:
             found.append(f"seat {record.name}")
     found += [f"orphan {key}" for key, orphan in state.orphans.items()
               if orphan.released or not orphan.volume]
-    if draft.now - state.link.since < LOOK_AROUND_S:
+    if _looks_around(draft):
         found.append("look around")
-        draft.wake(state.link.since + LOOK_AROUND_S)
     # Only an offer tells that a scheduled window is over.
     found += [f"window of {host}" for host, plan in state.maintenance.items()
               if plan.source == maintenance.SCHEDULE]
@@ -462,6 +463,19 @@ def needs(draft: Draft) -> tuple[str, ...]:
         found.append("orphans")
         draft.wake(draft.now + ORPHANS_S)
     return tuple(sorted(found))
+
+
+def _looks_around(draft: Draft) -> bool:
+    """Whether offers are wanted just to see what of ours is left behind; now and then."""
+    state, now = draft.state, draft.now
+    since = max(state.link.since, state.asked.at.get(LOOKS, float("-inf")))
+    if now - since >= LOOK_AGAIN_S:
+        draft.note(ev.AskedFor(now, LOOKS))
+        since = now
+    if now - since >= LOOK_AROUND_S:
+        return False
+    draft.wake(since + LOOK_AROUND_S)
+    return True
 
 
 def _silent(record: NodeRecord, now: float) -> bool:
