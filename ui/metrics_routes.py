@@ -1,6 +1,7 @@
 """``GET /metrics`` for Prometheus: the figures of whoever asks, from this process."""
 from __future__ import annotations
 
+import asyncio
 import time
 
 from esaas.framework.service.access.people import Role
@@ -28,7 +29,8 @@ async def metrics(call: Call) -> Streamed:
             return tenants[cluster], cluster
         return tenants[cluster], cluster, name, hosts.get((cluster, name), "")
 
-    body = text(call.service.board, labels, time.time())
+    # Thousands of nodes take a while: meanwhile others are answered.
+    body = await asyncio.to_thread(text, call.service.board.frozen(), labels, time.time())
     if all_tenants:
         body += call.service.own_metrics()
 

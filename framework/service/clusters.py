@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -104,7 +105,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._creating = asyncio.Lock()
         self._unreadable: dict[str, str] = {}
         self._sharing: Sharing | None = None
-        self._foreign = Foreign()
+        self._foreign, self._lines = Foreign(), WeakKeyDictionary()
         self._host_records = {}
         self._host_task = None
         self._register = Register(self._store, self._instance)

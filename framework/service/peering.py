@@ -10,7 +10,10 @@ import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
+from ..core.facts import ClusterState
 from ..runtime.loop import ClusterLoop
 from . import present
 from .endpoints import Endpoints
@@ -20,20 +23,42 @@ from .hosts import seats_of
 from .sharing import Shared
 from .views import ClusterSummary, EventView, MemberView
 
+SUMMARY_S = 2.0                     # a line of the list of a cluster that nothing happens to
+
+
+class _Line(NamedTuple):
+    """A summary, and what it was made of."""
+
+    state: ClusterState
+    sentence: str
+    at: float
+    summary: ClusterSummary
+
+    def stands(self, loop: ClusterLoop, now: float) -> bool:
+        """Whether it is of what is known now, or of just before."""
+        return (self.state is loop.state and self.sentence == loop.sentence
+                and 0 <= now - self.at < SUMMARY_S)
+
 
 class Peering(Endpoints):
     """The part of ``ClusterService`` that deals with the other processes."""
 
     _instance: str
+    _lines: WeakKeyDictionary[ClusterLoop, _Line]
     _listeners: set[asyncio.Queue[str]]
 
     @abstractmethod
     def _broadcast(self, name: str, *items: EventView | ClusterSummary) -> None:
         """Tell everybody who watches a cluster."""
 
-    @staticmethod
-    def _summary(loop: ClusterLoop) -> ClusterSummary:
-        return present.summary_view(loop.state, loop.sentence, time.time())
+    def _summary(self, loop: ClusterLoop) -> ClusterSummary:
+        """Of now, or of just before when nothing has happened since: lists are asked for often."""
+        line, now = self._lines.get(loop), time.time()
+        if line is None or not line.stands(loop, now):
+            line = _Line(loop.state, loop.sentence, now,
+                         present.summary_view(loop.state, loop.sentence, now))
+            self._lines[loop] = line
+        return line.summary
 
     # ------------------------------------------------------------ who runs what
 

@@ -103,7 +103,8 @@ class Board:
     """The newest reading of every subject that this process knows of; for the event loop only."""
 
     def __init__(self) -> None:
-        self._newest: dict[Subject, Reading] = {}
+        # By cluster, so that whoever asks of one does not go through all; hosts are under "".
+        self._newest: dict[str, dict[Subject, Reading]] = {}
         self._listeners: list[Callable[[Sequence[Reading]], None]] = []
 
     def listen(self, listener: Callable[[Sequence[Reading]], None]) -> None:
@@ -114,35 +115,42 @@ class Board:
         """A batch that was measured together."""
         batch = tuple(readings)
         for reading in batch:
-            self._newest[reading.subject] = reading
+            self._newest.setdefault(reading.subject.cluster, {})[reading.subject] = reading
         for listener in self._listeners:
             listener(batch)
 
     def newest(self, subject: Subject) -> Reading | None:
         """The last reading of a subject, however old."""
-        return self._newest.get(subject)
+        return self._newest.get(subject.cluster, {}).get(subject)
 
     def nodes(self, cluster: str) -> list[Reading]:
         """The last reading of each node of a cluster, by node name."""
-        return sorted((reading for subject, reading in self._newest.items()
-                       if subject.scope is Scope.NODE and subject.cluster == cluster),
-                      key=lambda reading: reading.subject.name)
+        return sorted((reading for subject, reading in self._newest.get(cluster, {}).items()
+                       if subject.scope is Scope.NODE), key=lambda reading: reading.subject.name)
 
     def all(self, scope: Scope) -> list[Reading]:
         """The last reading of everybody of a scope, by cluster and name."""
-        return sorted((reading for subject, reading in self._newest.items()
-                       if subject.scope is scope), key=lambda reading: reading.subject)
+        return sorted((reading for of_one in self._newest.values()
+                       for subject, reading in of_one.items() if subject.scope is scope),
+                      key=lambda reading: reading.subject)
+
+    def frozen(self) -> Board:
+        """What is known now, for a thread: it does not change, and nobody listens."""
+        found = Board()
+        found._newest = {cluster: dict(of_one) for cluster, of_one in self._newest.items()}
+        return found
 
     def forget(self, cluster: str) -> None:
         """A cluster that is not run here any more, and its nodes."""
-        for subject in [one for one in self._newest if one.cluster == cluster and cluster]:
-            del self._newest[subject]
+        if cluster:
+            self._newest.pop(cluster, None)
 
     def keep_only(self, scope: Scope, subjects: Iterable[Subject]) -> None:
         """Forget everybody else of a scope: nodes that are gone, hosts without a node."""
         kept = set(subjects)
-        for subject in [one for one in self._newest if one.scope is scope and one not in kept]:
-            del self._newest[subject]
+        for of_one in self._newest.values():
+            for subject in [one for one in of_one if one.scope is scope and one not in kept]:
+                del of_one[subject]
 
 
 # What there is. Exporters put their own prefix before the names.

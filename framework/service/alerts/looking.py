@@ -24,29 +24,29 @@ class Trends:
     """Free space of nodes over the last hour; learned again after a restart."""
 
     def __init__(self) -> None:
-        self._points: dict[tuple[str, str], deque[tuple[float, float]]] = {}
+        self._points: dict[str, dict[str, deque[tuple[float, float]]]] = {}
 
     def note(self, cluster: str, nodes: dict[str, Figures], now: float) -> None:
         """Take a sample of each node, unless the last one is of just now."""
+        known = self._points.setdefault(cluster, {})
         for name, figures in nodes.items():
             if "disk_free_mb" not in figures:
                 continue
-            points = self._points.setdefault((cluster, name), deque(maxlen=SAMPLES))
+            points = known.setdefault(name, deque(maxlen=SAMPLES))
             if not points or now - points[-1][0] >= EVERY_S:
                 points.append((now, figures["disk_free_mb"]))
-        for key in [key for key in self._points if key[0] == cluster and key[1] not in nodes]:
-            if now - self._points[key][-1][0] > FRESH_S + EVERY_S:
-                del self._points[key]
+        for name in known.keys() - nodes.keys():
+            if now - known[name][-1][0] > FRESH_S + EVERY_S:
+                del known[name]
 
     def full_in_s(self, cluster: str) -> dict[str, float]:
         """When disks are full by their trend, by node; those that do not fill are left out."""
-        return {name: left_s for (owner, name), points in self._points.items()
-                if owner == cluster and (left_s := zero_in_s(list(points))) is not None}
+        return {name: left_s for name, points in self._points.get(cluster, {}).items()
+                if (left_s := zero_in_s(points)) is not None}
 
     def forget(self, cluster: str) -> None:
         """A cluster that is not run here any more."""
-        for key in [key for key in self._points if key[0] == cluster]:
-            del self._points[key]
+        self._points.pop(cluster, None)
 
 
 def cluster_look(state: ClusterState, board: Board, trends: Trends, now: float) -> Look:
