@@ -38,7 +38,7 @@ def wait_for(what: str, found: Callable[[], Any], patience_s: float = PATIENCE_S
             last = found()
             if last:
                 return last
-        except (ClientError, OSError, KeyError) as error:
+        except (ClientError, OSError, LookupError) as error:
             last = error
         time.sleep(POLL_S)          # a poll's pause, not a synchronisation
     raise AssertionError(f"waited {patience_s:.0f} s for {what}; last: {last!r}")
