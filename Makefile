@@ -18,10 +18,10 @@ help:
 	@echo 'make test-sim     the simulator: seeds under every profile of faults, planted mistakes'
 	@echo 'make sim          more seeds: SEEDS=10000 FIRST=0 FAULTS=light'
 	@echo 'make test-system  real Mesos, ZooKeeper, Elasticsearch and Chromium'
-	@echo 'make test-long    alerts that fire and clear on real parts (7 min)'
+	@echo 'make test-long    alerts that fire and clear on real parts (20 min)'
 	@echo 'make test-faults  one fault after another on real parts; writes docs/reliability.md (20 min)'
 	@echo 'make bench        the measurements in bench/README.md; needs a quiet machine'
-	@echo 'make bench-scale  300 stand-in nodes on 87 agents, and 1,000 simulated clusters (16 GiB, 40 min)'
+	@echo 'make bench-scale  300 stand-in nodes on 87 agents, and 1,000 simulated clusters (16 GiB, 50 min, needs wrk)'
 	@echo 'make setup        what make run needs; setup-test: what make test needs'
 	@echo 'make clean        remove the virtual environment and everything built'
 
@@ -69,7 +69,7 @@ bench: setup-test
 	@for name in decide create idle measure rolling takeover; do $(VENV)/bin/python -m bench.$$name || exit 1; done
 
 bench-scale: setup-test
-	@for name in scale sim_scale; do $(VENV)/bin/python -m bench.$$name || exit 1; done
+	@for name in growth scale sim_scale; do $(VENV)/bin/python -m bench.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

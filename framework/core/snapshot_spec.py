@@ -5,7 +5,9 @@ repository".
 """
 from __future__ import annotations
 
+import json
 import re
+from posixpath import normpath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -15,6 +17,8 @@ DAY_S = 24 * HOUR_S
 PLACES = ("{tenant}", "{cluster}")
 # Names or patterns of indices, with commas.
 INDICES = re.compile(r"[^\s/\\?\"<>|#]{1,1000}")
+# What of a repository's settings says where it is; the others only say how it is used.
+_PLACE = ("location", "uri", "path", "endpoint", "bucket", "container", "base_path")
 _SECRET = re.compile(r"(secret|password|access_key|token|sas)", re.IGNORECASE)
 
 
@@ -59,6 +63,15 @@ class Repository(_Model):
         return {"type": self.type, "settings": {
             key: value.replace("{tenant}", tenant).replace("{cluster}", cluster)
             if isinstance(value, str) else value for key, value in self.settings.items()}}
+
+    def place(self, tenant: str, cluster: str) -> str:
+        """Where one cluster's snapshots go: the same text for the same place, however written."""
+        settings = self.filled(tenant, cluster)["settings"]
+        where = {key: settings[key] for key in _PLACE if key in settings} or settings
+        return json.dumps([self.type, {
+            key: normpath(value).lstrip("/") if key in ("location", "path", "base_path")
+            else value.rstrip("/") if isinstance(value, str) else value
+            for key, value in where.items()}], sort_keys=True)
 
     @property
     def shared_path(self) -> str | None:

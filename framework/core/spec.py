@@ -394,6 +394,14 @@ class ClusterSpec(_Model):
             return None
         return wish.repository.filled(self.tenant, self.name)
 
+    @property
+    def snapshot_place(self) -> str:
+        """Where this cluster's snapshots go, to tell whether two write there; empty: nowhere."""
+        wish = self.snapshot_wish
+        if wish is None or wish.repository is None:
+            return ""
+        return wish.repository.place(self.tenant, self.name)
+
     def cluster_settings(self) -> dict[str, SettingValue]:
         """The settings of all nodes, with the path of a repository on a shared disk.
 

@@ -15,6 +15,7 @@ from ..settings import Settings
 from ..store.contract import Entry, Store, StoreError
 from .access.book import LEASE as ACCESS
 from .errors import Conflict, Invalid, Malformed, NotFound, ServiceError, Unavailable
+from .foreign import Foreign
 
 # What the store keeps under a lease of its own cannot be the lease of a cluster.
 RESERVED_NAMES = frozenset({ACCESS})
@@ -33,6 +34,7 @@ class Base(ABC):
     settings: Settings
     _store: Store
     _loops: dict[str, ClusterLoop]
+    _foreign: Foreign
     _unreadable: dict[str, str]         # why, by cluster
 
     @abstractmethod
@@ -126,9 +128,10 @@ class Base(ABC):
 
     def _repository_faults(self, spec: ClusterSpec) -> list[Fault]:
         """Two clusters that write into one place destroy each other's snapshots."""
-        mine = spec.snapshot_repository
-        if mine is None or all(loop.state.spec.snapshot_repository != mine
-                               for name, loop in self._loops.items() if name != spec.name):
+        mine = spec.snapshot_place
+        places = self._foreign.snapshot_places() | {
+            name: loop.state.spec.snapshot_place for name, loop in self._loops.items()}
+        if not mine or all(place != mine or name == spec.name for name, place in places.items()):
             return []
         return [Fault("snapshots.repository", "another cluster writes there already; put "
                       "{tenant}/{cluster} into its location", "repository_not_shared")]

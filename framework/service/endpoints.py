@@ -15,7 +15,6 @@ from ..core.facts import ClusterState, NodeRecord
 from ..runtime.loop import ClusterLoop
 from .base import Base
 from .errors import Unavailable
-from .foreign import Foreign
 from .ports import Ports
 from .sharing import Sharing
 from .views import AllEndpoints, EndpointsView, NodeEndpoint
@@ -26,7 +25,6 @@ ROLES = ("master", "data", "ingest")
 class Endpoints(Ports, Base):
     """The part of ``ClusterService`` that tells where clusters are reached."""
 
-    _foreign: Foreign
     _sharing: Sharing | None
     _reached: dict[str, EndpointsView]      # as last known, by cluster
     _rung: asyncio.Event

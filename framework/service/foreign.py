@@ -24,6 +24,7 @@ class Word(BaseModel):
     summary: ClusterSummary | None = None       # None: it does not run there any more
     seeds: tuple[str, ...] = ()
     endpoints: EndpointsView | None = None      # None: a process of an earlier release
+    snapshot_place: str = ""                    # where its snapshots go; empty: nowhere
     nodes: list[SeatView] = []
     maintenance: dict[str, MaintenanceView] = {}        # by host
 
@@ -54,6 +55,10 @@ class Foreign:
         """Transport addresses of a cluster's nodes; empty when unknown."""
         found = self.words.get(name)
         return found[1].seeds if found is not None else ()
+
+    def snapshot_places(self) -> dict[str, str]:
+        """Where snapshots of others go, by cluster."""
+        return {name: word.snapshot_place for name, (_, word) in self.words.items()}
 
     def endpoints(self, name: str) -> EndpointsView | None:
         """Where a cluster is reached; None when unknown."""

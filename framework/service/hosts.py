@@ -23,7 +23,7 @@ from ..store.contract import Delete, Put, StoreError
 from ..store.leasing import OVERTAKEN, leased
 from .base import Base
 from .errors import Invalid, NotFound, Unavailable
-from .foreign import Foreign, Word
+from .foreign import Word
 from .views import AgentView, MaintenanceView, SeatView
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,6 @@ class Hosts(Base):
     """The part of ``ClusterService`` that takes hosts out of service."""
 
     _instance: str
-    _foreign: Foreign
     _host_records: dict[str, tuple[_Record, int]]
     _host_task: asyncio.Task[None] | None
 
@@ -183,7 +182,7 @@ def check_host(host: Any) -> str:
 def seats_of(state: ClusterState) -> Word:
     """Where the nodes of a cluster sit, and which hosts are to go, as a word on it."""
     return Word(
-        name=state.identity.name,
+        name=state.identity.name, snapshot_place=state.spec.snapshot_place,
         maintenance={host: maintenance_view(plan) for host, plan in state.maintenance.items()},
         nodes=[SeatView(
             host=record.seat.host, rack=record.seat.attribute("rack"),

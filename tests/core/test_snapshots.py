@@ -159,3 +159,24 @@ def test_indices_by_pattern() -> None:
     assert matching(there, "*") == there
     assert matching(there, "logs-*,-logs-1") == ["logs-2"]
     assert matching(there, "none") == []
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [
+    ({"location": "/mnt/a"}, {"location": "/mnt//a/"}, True),
+    ({"location": "/mnt/a"}, {"location": "/mnt/a", "compress": False}, True),
+    ({"location": "/mnt/{cluster}"}, {"location": "/mnt/demo"}, True),
+    ({"location": "/mnt/a"}, {"location": "/mnt/b"}, False),
+])
+def test_a_place_is_the_same_however_it_is_written(
+        one: dict[str, object], other: dict[str, object], same: bool) -> None:
+    places = [spec(group(), snapshots={"repository": {"type": "fs", "settings": settings}}
+                   ).snapshot_place for settings in (one, other)]
+    assert all(places) and (places[0] == places[1]) is same
+
+
+def test_the_same_path_on_another_server_is_another_place() -> None:
+    places = {spec(group(), snapshots={"repository": {"type": "hdfs", "settings": {
+        "uri": uri, "path": "/a"}}}).snapshot_place for uri in ("hdfs://one:8020", "hdfs://two/",
+                                                                "hdfs://two")}
+    assert len(places) == 2
+    assert spec(group()).snapshot_place == ""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from esaas.framework.core.facts import ClusterState, NodeState
+from esaas.framework.core.spec import parse_spec
 from esaas.framework.service.clusters import Clusters
 from esaas.framework.service.endpoints import endpoints_view
 from esaas.framework.service.errors import Conflict, Elsewhere, Invalid, NotFound, Unavailable
@@ -314,3 +315,20 @@ async def test_processes_on_one_store_give_no_port_twice_and_answer_for_all(
         one.discover(next(name for name in by_name if name not in one.running()))
     await one.stop()
     await two.stop()
+
+
+async def test_two_clusters_of_two_processes_do_not_write_snapshots_into_one_place(
+        clusters: Clusters) -> None:
+    def wish(location: str) -> dict[str, Any]:
+        return SPEC | {"name": "near", "snapshots": {"repository": {
+            "type": "fs", "settings": {"location": location}}}}
+    await clusters.create(SPEC)
+    [word] = clusters.words()
+    assert word.summary is not None and word.snapshot_place == ""
+    clusters.hear("two", word.model_copy(update={
+        "name": "far", "summary": word.summary.model_copy(update={"name": "far"}),
+        "snapshot_place": parse_spec(wish("/mnt/one")).snapshot_place}))
+    with pytest.raises(Invalid) as refused:
+        await clusters.create(wish("/mnt/one/"))
+    assert [fault.rule for fault in refused.value.faults] == ["repository_not_shared"]
+    assert (await clusters.create(wish("/mnt/two"))).changed

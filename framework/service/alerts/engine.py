@@ -34,7 +34,6 @@ from ...store.contract import (
 )
 from ...telemetry.readings import Board
 from ..base import Base
-from ..foreign import Foreign
 from ..tenants.views import TenantView
 from ..views import AgentView, ClusterSummary
 from .delivery import Delivery
@@ -67,7 +66,6 @@ class Engine(Base):
     _uses: tuple[float, tuple[TenantView, ...] | None]
     _explained_at: dict[str, float]
     _evaluating: asyncio.Lock
-    _foreign: Foreign
     _counts: dict[str, tuple[int, int]]     # as they were on record, by group
 
     @abstractmethod
