@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 
+from ..core import snapshots
 from ..core.alerts.look import held_steps
 from ..core.alerts.rules import STARTUP_S
 from ..core.facts import ClusterState, EsView, NodeState
@@ -30,6 +31,7 @@ def cluster_reading(state: ClusterState, waiting: int, now: float) -> Reading:
         "connected": float(state.link.connected), "inbox": float(waiting),
         "steps_held": float(len(held_steps(diff(state, now)))),
         "waits_for_people": float(state.paused or state.waiting_canary is not None)}
+    figures |= snapshot_figures(state, now)
     if not starts(state, now):
         figures["seen"] = float(view_is_fresh(state, now))
     view = state.es
@@ -44,6 +46,19 @@ def cluster_reading(state: ClusterState, waiting: int, now: float) -> Reading:
             if value is not None:
                 figures[metric] = float(value)
     return Reading(now, of_cluster(state.identity.name), figures)
+
+
+def snapshot_figures(state: ClusterState, now: float) -> dict[str, float]:
+    """How old, late and well the snapshots are; nothing where none are wanted, or known of."""
+    memory, due_at = state.snapshots, snapshots.due_at(state)
+    if memory is None or due_at is None:
+        return {}
+    found = {"snapshot_late_s": max(now - due_at, 0.0),
+             "snapshot_failed": float(bool(memory.failed)),
+             "snapshot_drill_failed": float(bool(memory.drill_failed))}
+    if memory.taken_at is not None:
+        found["snapshot_age_s"] = now - memory.taken_at
+    return found
 
 
 def starts(state: ClusterState, now: float) -> bool:

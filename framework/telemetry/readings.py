@@ -172,6 +172,10 @@ METRICS: tuple[Metric, ...] = (
         ("steps_held", "steps of the plan that a gate holds"),
         ("waits_for_people", "1 when people have paused it or are to look at a canary, else 0"),
         ("inbox", "events that wait for its loop"),
+        ("snapshot_age_s", "since the last complete snapshot was asked for; none before it"),
+        ("snapshot_late_s", "since one was due; 0 while none is; none where none are wanted"),
+        ("snapshot_failed", "1 when the last one, or the check of the repository, failed, else 0"),
+        ("snapshot_drill_failed", "1 when the last restore drill failed, else 0"),
     )),
     *(Metric(name, Scope.NODE, text) for name, text in (
         ("up", "1 when the node answered, 0 when it did not"),

@@ -4,12 +4,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import psutil
-from esaas.framework.core.facts import NodeState
+from esaas.framework.core.facts import NodeState, SnapshotMemory
 from esaas.framework.service.clusters import Clusters
-from esaas.framework.service.figures import HOUR_S, Starts, cluster_reading, host_readings
+from esaas.framework.service.figures import (
+    HOUR_S,
+    Starts,
+    cluster_reading,
+    host_readings,
+    snapshot_figures,
+)
 from esaas.framework.telemetry.readings import OF_SERVICE, Board, of_cluster
 
-from ..core.builders import NOW, formed, new_cluster, record
+from ..core.builders import NOW, formed, group, new_cluster, record, spec
 from .test_clusters import SPEC, clusters, settings
 
 __all__ = ["clusters", "settings"]
@@ -90,3 +96,18 @@ def test_starts_are_counted_for_an_hour() -> None:
     assert after(2, NOW + 10 + HOUR_S + 1) == 1 and after(2, NOW + 2 * HOUR_S) == 0
     starts.keep_only([])
     assert after(5, NOW + 2 * HOUR_S) == 0, "forgotten: nobody knows how often it was started"
+
+
+def test_snapshots_have_an_age_are_late_and_fail() -> None:
+    wish = {"repository": {"type": "fs", "settings": {"location": "/mnt/a"}}, "every_s": 600}
+    state = formed(3, spec(group(count=3), snapshots=wish))
+    assert snapshot_figures(state, NOW) == {}, "nothing is known yet"
+    waiting = replace(state, snapshots=SnapshotMemory(since=NOW - 50, failed="no disk"))
+    assert snapshot_figures(waiting, NOW) == {
+        "snapshot_late_s": 50, "snapshot_failed": 1, "snapshot_drill_failed": 0}
+    made = replace(state, snapshots=SnapshotMemory(since=NOW - 900, taken_at=NOW - 100,
+                                                   drill_failed="red"))
+    assert snapshot_figures(made, NOW) == {
+        "snapshot_late_s": 0, "snapshot_failed": 0, "snapshot_drill_failed": 1,
+        "snapshot_age_s": 100}
+    assert snapshot_figures(replace(made, spec=formed(3).spec), NOW) == {}

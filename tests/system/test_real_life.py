@@ -29,15 +29,14 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 DOCUMENTS = 1000
 # Series that need what is not there: work meanwhile, a gate that holds, agents that measure disks,
-# a disk that fills for half an hour, a store in ZooKeeper.
+# a disk that fills for half an hour, a store in ZooKeeper, snapshots.
 MAY_BE_SILENT = {
     "esaas_node_container_disk_mb", "esaas_node_container_disk_limit_mb", "esaas_node_indexing_ms",
     "esaas_node_search_ms", "esaas_service_gate_steps_held", "ALERTS",
     "tenant_cluster_node:esaas_node_disk_full_in_s:min",
     *(f"esaas_zookeeper_{name}" for name in ("up", "leader", "latency_ms", "outstanding",
-                                             "connections"))}
-
-
+                                             "connections")),
+    *(f"esaas_cluster_snapshot_{name}" for name in ("age_s", "late_s", "failed", "drill_failed"))}
 
 def silent(prometheus: Prometheus) -> set[str]:
     """Series of the dashboards that have never had a value; each query is asked without error."""

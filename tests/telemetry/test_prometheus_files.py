@@ -31,7 +31,7 @@ from .prometheus_files import (
 
 ALONE = {"service_away"}                # what only Prometheus can tell
 # What /metrics does not tell; deploy/prometheus/README.md says so.
-UNTOLD = {"snapshot_late", "snapshot_failed", "snapshot_drill_failed", "quota_nearly_used"}
+UNTOLD = {"quota_nearly_used"}
 HOUR_S = 3600
 
 
