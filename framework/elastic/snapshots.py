@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
+
 from ..core import snapshots as core
 from ..core.facts import Errand
-from .client import EsClient
+from .client import EsClient, EsUnavailable
 from .errors import ErrandFailed
 
 Tell = Callable[[int, int], None]
@@ -22,12 +24,24 @@ LOOK_S = 2.0
 LIST_S = 60.0
 VERIFY_S = 120.0
 LONGEST_S = 24 * 3600.0             # of one snapshot or restore
+AWAY_S = 300.0                      # nobody answers for so long: whoever looks gives up
 UNASSIGNED_S = 120.0                # a restored primary that finds no place for so long has failed
 DRILL = "esaas-drill-"
 
 
 class SnapshotFailed(ErrandFailed):
     """Elasticsearch made no whole snapshot, or restored not all of it."""
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the next look may bring more: nobody answered, or with trouble of its own."""
+    return isinstance(error, EsUnavailable) and (error.status is None or error.status >= 500
+                                                 or error.status == 429)
+
+
+# A look at what goes on: a node that restarts meanwhile is no reason to give the whole up.
+patiently = retry(retry=retry_if_exception(_passes), stop=stop_after_delay(AWAY_S),
+                  wait=wait_fixed(LOOK_S), reraise=True)
 
 
 def _path(*parts: str) -> str:
@@ -58,6 +72,7 @@ async def listed(client: EsClient, repository: str = core.OWN) -> list[core.Take
                   key=lambda one: (one.started_at, one.name))
 
 
+@patiently
 async def _one(client: EsClient, repository: str, name: str) -> core.Taken | None:
     answer = await client.request("GET", _path(repository, name), missing_ok=True,
                                   timeout_s=LIST_S)
@@ -95,6 +110,7 @@ async def take(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:
     raise SnapshotFailed(f"{name} is not complete after {LONGEST_S / 3600:g} h")
 
 
+@patiently
 async def _tell_progress(client: EsClient, repository: str, name: str, tell: Tell) -> None:
     answer = await client.request("GET", _path(repository, name, "_status"), missing_ok=True)
     for item in (answer or {}).get("snapshots") or ():
@@ -161,14 +177,18 @@ async def _begin(client: EsClient, repository: str, name: str, indices: Sequence
                          {"wait_for_completion": "false"}, body, timeout_s=LIST_S)
 
 
+@patiently
+async def _primaries(client: EsClient) -> list[Mapping[str, str]]:
+    return [item for item in await client.request("GET", "/_cat/shards", {
+        "format": "json", "h": "index,prirep,state"}) or () if item["prirep"] == "p"]
+
+
 async def _restored(client: EsClient, targets: Sequence[str], tell: Tell) -> int:
     """Wait until every primary has started; how many there are."""
     until, homeless_since = time.monotonic() + LONGEST_S, 0.0
     wanted = set(targets)
     while time.monotonic() < until:
-        shards = [item for item in await client.request("GET", "/_cat/shards", {
-            "format": "json", "h": "index,prirep,state"}) or ()
-            if item["index"] in wanted and item["prirep"] == "p"]
+        shards = [item for item in await _primaries(client) if item["index"] in wanted]
         done = sum(item["state"] in ("STARTED", "RELOCATING") for item in shards)
         tell(done, len(shards))
         if shards and done == len(shards) and {item["index"] for item in shards} == wanted:
