@@ -186,6 +186,11 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
             clusters_connected=sum(loop.state.link.connected for loop in self._loops.values()),
             started_at=self._started_at, unreadable=dict(self._unreadable))
 
+    def own_metrics(self) -> bytes:
+        """What this process counts, with the use of quota as of the last look at it."""
+        self.own.quota(self.quota_percents(time.time()))
+        return super().own_metrics()
+
     def list_clusters(self, tenant: str | None = None) -> list[ClusterSummary]:
         """All clusters, or a tenant's, by name; those of other processes as they last told."""
         found = self._foreign.summaries() | {

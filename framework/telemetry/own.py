@@ -58,6 +58,10 @@ class Own:
         self._gates = Gauge(
             f"{PREFIX}_gate_steps_held", "steps that a gate holds, by gate", ["gate"],
             registry=registry)
+        self._quota = Gauge(
+            f"{PREFIX}_quota_used_percent", "of a tenant's limit, by what its specs reserve; told "
+            "by the process that evaluates alerts of the platform", ["tenant", "resource"],
+            registry=registry)
         self.totals = Totals()
 
     def turned(self, decide_s: float, commit_s: float, events: int, received: int, accepted: int,
@@ -80,6 +84,12 @@ class Own:
         for gate, count in by_gate.items():
             self._gates.labels(gate).set(count)
 
+    def quota(self, percent: Mapping[tuple[str, str], float]) -> None:
+        """How much of its limits each tenant uses, by tenant and resource; nobody else does."""
+        self._quota.clear()
+        for (tenant, resource), value in percent.items():
+            self._quota.labels(tenant, resource).set(value)
+
     def described(self) -> list[tuple[str, str, tuple[str, ...], str]]:
         """Name, kind, labels and meaning of each instrument."""
         return [(family.name + ("_total" if family.type == "counter" else ""), family.type,
@@ -96,4 +106,5 @@ SERIES: Mapping[str, tuple[str, ...]] = {
     **{f"{PREFIX}_{name}_seconds_{end}": (("le",) if end == "bucket" else ())
        for name in ("decide", "commit") for end in ("bucket", "sum", "count")},
     **{f"{PREFIX}_{name}_total": () for name in ("events", "offers_received", "offers_accepted")},
-    f"{PREFIX}_offers_declined_total": ("reason",), f"{PREFIX}_gate_steps_held": ("gate",)}
+    f"{PREFIX}_offers_declined_total": ("reason",), f"{PREFIX}_gate_steps_held": ("gate",),
+    f"{PREFIX}_quota_used_percent": ("tenant", "resource")}

@@ -33,6 +33,7 @@ DOCUMENTS = 1000
 MAY_BE_SILENT = {
     "esaas_node_container_disk_mb", "esaas_node_container_disk_limit_mb", "esaas_node_indexing_ms",
     "esaas_node_search_ms", "esaas_service_gate_steps_held", "ALERTS",
+    "esaas_service_quota_used_percent",
     "tenant_cluster_node:esaas_node_disk_full_in_s:min",
     *(f"esaas_zookeeper_{name}" for name in ("up", "leader", "latency_ms", "outstanding",
                                              "connections")),

@@ -30,8 +30,6 @@ from .prometheus_files import (
 )
 
 ALONE = {"service_away"}                # what only Prometheus can tell
-# What /metrics does not tell; deploy/prometheus/README.md says so.
-UNTOLD = {"quota_nearly_used"}
 HOUR_S = 3600
 
 
@@ -68,7 +66,7 @@ def test_the_rules_do_what_their_tests_say() -> None:
 
 def test_each_alert_is_a_rule_of_the_service_with_its_limits_and_times() -> None:
     named = {rule["labels"]["rule"] for rule in alerts()}
-    assert named - ALONE == set(BY_NAME) - UNTOLD
+    assert named - ALONE == set(BY_NAME)
     for rule in alerts():
         name, severity = rule["labels"]["rule"], rule["labels"]["severity"]
         assert rule["alert"] == "Esaas" + "".join(word.title() for word in name.split("_"))
@@ -180,6 +178,7 @@ def test_the_counters_of_the_process_are_those_that_are_named() -> None:
     own = Own()
     own.turned(0.002, 0.001, 3, 5, 1, {"cpus": 3, "not_wanted": 1})
     own.held({"cluster_green": 2})
+    own.quota({("acme", "cpus"): 95.0})
     found: dict[str, set[str]] = {}
     for line in own.text().decode().splitlines():
         if not line.startswith("#"):

@@ -65,6 +65,11 @@ class Use:
     used: float
     limit: float
 
+    @property
+    def percent(self) -> float:
+        """Of the limit; of one that is zero all is used by anything at all."""
+        return 100 * self.used / self.limit if self.limit else 100.0 if self.used else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class PlatformLook:

@@ -317,7 +317,7 @@ def quota_nearly_used(look: PlatformLook, asked: Asked) -> Found:
     found = []
     for use in look.uses:
         subject = f"{use.tenant}/{use.resource}"
-        percent = 100 * use.used / use.limit if use.limit else 100.0 if use.used else 0.0
+        percent = use.percent
         bad = asked.exceeds(subject, percent)
         if bad:
             found.append(asked.wrong(subject, f"{use.tenant} uses {use.used:g} of {use.limit:g} "

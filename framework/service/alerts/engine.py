@@ -211,6 +211,13 @@ class Engine(Base):
             self._uses = now, known
         return None if known is None else uses_of(known)
 
+    def quota_percents(self, now: float) -> dict[tuple[str, str], float]:
+        """How much of each limit is used, by tenant and resource, if this process has looked."""
+        at, known = self._uses
+        if known is None or now - at > 2 * QUOTA_EVERY_S:
+            return {}
+        return {(use.tenant, use.resource): use.percent for use in uses_of(known)}
+
     async def _take(self, ledger: Ledger, step: Step, tenant: str, now: float,
                     explanation: str | None = None) -> None:
         """Store what moved with what people are told of it; then let it be sent."""
