@@ -235,8 +235,6 @@ def kills_are_sent_once(patch: Patch) -> None:
 
 def revives_are_sent_once(patch: Patch) -> None:
     """A REVIVE that is lost is never repeated, not even by a look around."""
-    from esaas.framework.core.offers import answer
-
     patch.setattr(decide, "REVIVE_AGAIN_S", 1e9)
     patch.setattr(answer, "LOOK_AGAIN_S", 1e9)
 
