@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-from esaas.framework.core.logs import main_log
+from esaas.framework.core.logs import main_log, name_of
 from esaas.framework.service.errors import NotFound, ServiceError, Unavailable
 from esaas.framework.service.log_views import (
     LogAsked,
@@ -103,7 +103,7 @@ class NodeLog(Page):
             self.set_status(error.status)
         self.render("_node_log.html" if fragment else "node_log.html", c=detail, node=node,
                     shown=shown, hits=hits, problem=problem, typed=typed, choices=LINES,
-                    file=typed["file"] or main_log(name), query=urlencode(given),
+                    file=typed["file"] or name_of(name, main_log(name)), query=urlencode(given),
                     older=urlencode(given | {"before": hits.scanned_from}) if hits else "")
 
 
