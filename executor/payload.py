@@ -172,7 +172,8 @@ def seeds_faults(seeds: esaas_pb2.Seeds) -> list[str]:
     """Every address that is not host:port, and every URL that is none; empty: none."""
     return [f"seeds.addresses: {address!r} is not host:port" for address in seeds.addresses
             if not re.fullmatch(r"\S+:\d+", address)] + [
-        f"seeds.http_urls: {url!r} is not a URL" for url in seeds.http_urls
+        f"seeds.{field}: {url!r} is not a URL" for field, urls in (
+            ("http_urls", seeds.http_urls), ("log_urls", seeds.log_urls)) for url in urls
         if not re.fullmatch(r"https?://[^\s,]+", url)]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from esaas.framework.proto import esaas_pb2
 
-from . import log, payload, probe, process, tools
+from . import log, payload, probe, process, shipping, tools
 from .driver import Callbacks, NodeDriver, grace_of
 from .errors import PreparationError
 from .outbox import Outbox
@@ -30,6 +30,8 @@ _TERMINAL = frozenset({"TASK_FAILED", "TASK_KILLED"})
 _REASON_CHARS = 400
 # Kept back from the agent's grace period for the updates after the node has stopped.
 _SHUTDOWN_MARGIN_S = 1.0
+# For what the node has logged at its end; what is left then, the next start ships.
+_LOGS_PATIENCE_S = 3.0
 
 
 class Inbox(Callbacks):
@@ -40,7 +42,7 @@ class Inbox(Callbacks):
 
     def subscribed(self, framework_info: dict[str, Any], agent_info: dict[str, Any]) -> None:
         """(Re)subscribed."""
-        self._to.post(self._to.on_subscribed, framework_info)
+        self._to.post(self._to.on_subscribed, framework_info, agent_info)
 
     def connection_lost(self) -> None:
         """Disconnected."""
@@ -86,6 +88,8 @@ class Supervisor:
         self._prober: probe.Prober | None = None
         self._latest_seeds: esaas_pb2.Seeds | None = None
         self._seeds_to_tell = False
+        self._host = ""
+        self._shipper: shipping.Shipper | None = None
         self._tells_killing = False
         self._was_subscribed = False
         self._subscribed_at = clock()
@@ -113,6 +117,8 @@ class Supervisor:
             if handle is not None:
                 handle()
             self._tick()
+        if self._shipper is not None:
+            self._shipper.finish(_LOGS_PATIENCE_S)
         log.event("Executor ends", unacknowledged=len(self._outbox))
         self._driver.close()
         return 0
@@ -154,8 +160,9 @@ class Supervisor:
 
     # -- the agent --------------------------------------------------------------------------
 
-    def on_subscribed(self, framework_info: dict[str, Any]) -> None:
+    def on_subscribed(self, framework_info: dict[str, Any], agent_info: dict[str, Any]) -> None:
         """Connected (again): the tick sends what waits."""
+        self._host = str(agent_info.get("hostname", ""))
         log.event("Subscribed", again=self._was_subscribed, waiting=len(self._outbox))
         capabilities = framework_info.get("capabilities") or []
         self._tells_killing = {"type": "TASK_KILLING_STATE"} in capabilities
@@ -259,6 +266,8 @@ class Supervisor:
         log.event("Seeds written" if written else "Seeds are older than what we have",
                   generation=seeds.generation, known=self._prepared.seeds.generation)
         self._seeds_to_tell = True  # also for old news: the sender does not know yet
+        if written and self._shipper is not None:
+            self._shipper.follow(seeds.log_urls)
 
     def _tell_seeds(self) -> None:
         if not self._seeds_to_tell or self._prepared is None:
@@ -291,6 +300,9 @@ class Supervisor:
             return  # killed meanwhile
         self._prepared = prepared
         self._seeds_to_tell = True
+        if not self._launch.HasField("sidecar"):
+            self._shipper = shipping.shipper_of(self._launch, self._settings, self._host)
+            self._shipper.follow(self._launch.seeds.log_urls)
         if self._latest_seeds is not None:
             self._take_seeds(self._latest_seeds)
         if prepared.held:

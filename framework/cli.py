@@ -25,6 +25,7 @@ from .commands.explain import explain
 from .commands.frame import DEFAULT_URL, REFUSED, UNREACHABLE, problem, remember, tell
 from .commands.haproxy import haproxy
 from .commands.hotspots import hotspots
+from .commands.logs import logs
 from .commands.oplog import oplog
 from .commands.platform import platform
 from .commands.plugins import plugin
@@ -125,7 +126,7 @@ def main() -> None:
 
 for _command in (cluster, agent, tenant, secret, plugin, spec, user, token, login, logout,
                  whoami, backup, restore, completion, explain, top, oplog, haproxy, hotspots,
-                 release, platform, alert):
+                 release, platform, alert, logs):
     main.add_command(_command)
 
 if __name__ == "__main__":

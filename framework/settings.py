@@ -90,6 +90,8 @@ class Settings(BaseModel):
         {}, description="by tenant; '*' for all others")
     operator_credentials: MesosCredentials | None = Field(
         None, description="who sets quota by the master's operator API; None: without credentials")
+    agent_credentials: MesosCredentials | None = Field(
+        None, description="who reads logs and figures from agents; None: without credentials")
     distributions: dict[str, KnownDistribution] = {}
     plugins: dict[str, dict[str, KnownDistribution]] = Field(
         {}, description="by name, then by version of Elasticsearch")

@@ -32,7 +32,8 @@ UNKEPT = (
 )
 # Learned again after every restart, so never stored.
 _VOLATILE = frozenset({"link", "es", "asked", "flushed_at", "delays_raised_at",
-                       "allocation_held_at", "errands_sent", "refused", "remotes"})
+                       "allocation_held_at", "errands_sent", "refused", "remotes",
+                       "log_targets"})
 
 
 @dataclass

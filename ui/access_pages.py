@@ -21,7 +21,7 @@ from esaas.framework.service.errors import (
 from esaas.framework.words import seconds_of
 from tornado.routing import URLSpec
 
-from .api import checked
+from .bodies import checked
 from .gate import SESSION_COOKIE, keep_session, principal_of
 from .pages import Page
 

@@ -6,33 +6,21 @@ import contextlib
 from typing import Any
 
 import tornado.web
-from esaas.framework.core.spec import faults_of
 from esaas.framework.service.access.people import Role
 from esaas.framework.service.access.views import TokenMade
-from esaas.framework.service.errors import Forbidden, Invalid, NotFound, Unavailable
-from pydantic import BaseModel, ValidationError
+from esaas.framework.service.errors import Forbidden, NotFound, Unavailable
 from pydantic_core import to_json
 from tornado.iostream import StreamClosedError
 from tornado.routing import URLSpec
 
 from .base import SAFE_METHODS, Limited, header_list
-from .bodies import JSON_TYPE, decode, decode_secret, media_type
+from .bodies import JSON_TYPE, checked, decode, decode_secret, media_type
 from .gate import check_override, keep_session
 from .models import NoBody
 from .oplog_door import run_logged
 from .problems import WrongMediaType, WrongMethod
 from .route import Call, Reply, Route, Streamed, Waiting
 from .routes import ROUTES
-
-
-def checked(model: type[BaseModel], value: Any, what: str) -> BaseModel:
-    """A value as its model; Invalid with every fault otherwise."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        faults = faults_of(error)
-        count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
-        raise Invalid(f"the {what} has {count}", faults) from error
 
 
 class ApiHandler(Limited):

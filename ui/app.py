@@ -23,6 +23,7 @@ from .delivery_pages import delivery_rules
 from .forward import Forwarder
 from .hotspot_pages import hotspot_rules
 from .language import language_rules, load
+from .node_log_pages import node_log_rules
 from .operate_pages import operate_rules
 from .oplog_pages import log_rules
 from .pages import NoPage, page_rules
@@ -77,7 +78,7 @@ def make_app(
          *create_rules(), *delivery_rules(), *change_rules(), *step_rules(), *operate_rules(),
          *hotspot_rules(), *snapshot_rules(),
          *release_rules(), *access_rules(), *language_rules(), *log_rules(),
-         *tenant_rules(), *platform_rules(), *alert_rules(), *chart_rules()],
+         *tenant_rules(), *platform_rules(), *alert_rules(), *chart_rules(), *node_log_rules()],
         context=context, default_handler_class=NoPage, log_function=_log_request,
         template_path=str(HERE / "templates"), autoescape="xhtml_escape",
         static_path=str(HERE / "static"),

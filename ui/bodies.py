@@ -3,15 +3,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from esaas.framework.core.errors import Fault
-from esaas.framework.core.spec import SpecFaults, parse_spec
+from esaas.framework.core.spec import SpecFaults, faults_of, parse_spec
 from esaas.framework.service.errors import Invalid, Malformed
+from pydantic import BaseModel, ValidationError
 
 from .problems import TooLarge, WrongMediaType
 
+M = TypeVar("M", bound=BaseModel)
 MAX_BODY_BYTES = 1024 * 1024
 # PyYAML takes seconds for a megabyte; the largest sensible spec is some tens of KB.
 MAX_YAML_BYTES = 256 * 1024
@@ -108,3 +110,13 @@ def whole_number(text: str) -> int | None:
     """A number from a form, a header or an address; None when it is none, or beyond any sense."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
+def checked(model: type[M], value: Any, what: str) -> M:
+    """A value as its model; Invalid with every fault otherwise."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = faults_of(error)
+        count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
+        raise Invalid(f"the {what} has {count}", faults) from error

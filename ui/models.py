@@ -46,6 +46,39 @@ class ApplyHotspotRequest(_Request):
     proposal: str = Field(pattern=r"^[0-9a-f]{12}$", description="its id")
 
 
+class LogsQuery(_Request):
+    """Whose logs."""
+
+    node: str | None = Field(None, max_length=100, description="only of this node, with all of its "
+                             "former launches; it may be gone")
+
+
+class LogQuery(_Request):
+    """Which log of a node."""
+
+    file: str | None = Field(None, max_length=300, description="its name in the list of logs; "
+                             "nothing: Elasticsearch's own log", examples=["demo.log"])
+    launch: str | None = Field(None, pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$",
+                               description="nothing: the newest one", examples=["1.3"])
+
+
+class LogTextQuery(LogQuery):
+    """Which part of it."""
+
+    lines: int = Field(100, ge=1, le=5000, description="the last so many, as far as they fit into "
+                       "64 KiB; no meaning with an offset")
+    offset: int | None = Field(None, ge=0, le=2**53, description="from this byte on")
+    length: int = Field(65536, ge=1, le=65536, description="at most so many bytes, with an offset")
+
+
+class LogSearchQuery(LogQuery):
+    """What is looked for in it, and where."""
+
+    text: str = Field(min_length=1, max_length=200, description="upper and lower case are the same")
+    before: int | None = Field(None, ge=0, le=2**53, description="in the 4 MiB before this byte; "
+                               "nothing: in the last 4 MiB")
+
+
 class OverrideQuery(ChangeQuery):
     """How a change is made to a running cluster."""
 

@@ -14,7 +14,7 @@ from esaas.framework.service.oplog.searching import LogFilter, LogPage
 from esaas.framework.words import seconds_of
 from tornado.routing import URLSpec
 
-from .api import checked
+from .bodies import checked
 from .oplog_routes import scope_of
 from .oplog_words import METHODS, PAGE_OPERATIONS, ROUTE_OPERATIONS, RUNS, snake
 from .pages import Page

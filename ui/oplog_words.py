@@ -38,7 +38,8 @@ RUNS = {"flush": "flush", "clear_cache": "cache_clear", "force_merge": "force_me
 SUBJECTS = ("node", "switch", "user", "token", "host", "plugin", "step", "orphan", "ident")
 READS = frozenset({"events", "revisions", "users", "tokens", "fresh", "hotspots", "snapshots",
                    "releases", "release", "followers", "platform",
-                   "alerts", "alert_history", "silences"})
+                   "alerts", "alert_history", "silences",
+                   "logs", "log_text", "log_hits"})
 PEOPLE = frozenset({"add_user", "change_user", "set_password", "remove_user", "create_token",
                     "revoke_token", "change_password"})
 

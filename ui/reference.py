@@ -32,6 +32,7 @@ SHAPES = {
     "credentials": 'acme: {principal: acme, secret: "..."}\n"*": {principal: esaas, secret: "..."}',
     "store_credentials": 'user: esaas\npassword: "..."',
     "operator_credentials": 'principal: admin\nsecret: "..."',
+    "agent_credentials": 'principal: reader\nsecret: "..."',
     "distributions": "6.8.23:\n  url: https://mirror.example/elasticsearch-6.8.23.zip\n"
                      "  sha256: 64 hexadecimal digits",
     "plugins": "analysis-icu:\n  6.8.23:\n    url: https://mirror.example/analysis-icu-6.8.23.zip\n"

@@ -43,6 +43,7 @@ from .models import (
     ScaleRequest,
     StreamQuery,
 )
+from .node_log_pages import NODE_LOG_ROUTES
 from .openapi import document
 from .operate_routes import OPERATE_ROUTES
 from .oplog_routes import LOG_ROUTES
@@ -282,5 +283,6 @@ ROUTES: tuple[Route, ...] = (
     *TEMPLATE_ROUTES,
     *DELIVERY_ROUTES,
     *LOG_ROUTES,
+    *NODE_LOG_ROUTES,
     *ALERT_ROUTES,
 )

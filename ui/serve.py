@@ -31,7 +31,8 @@ OPTIONS = {
     "listen_port": "--port", "advertise_url": "--advertise-url",
     "executor_user": "--executor-user", "executor_python": "--executor-python",
     "credentials": "--mesos-credentials",
-    "operator_credentials": "--operator-credentials", "distributions": "--distributions",
+    "operator_credentials": "--operator-credentials",
+    "agent_credentials": "--agent-credentials", "distributions": "--distributions",
     "plugins": "--plugins",
     "failover_timeout_s": "--failover-timeout", "observe_busy_s": "--observe-busy",
     "observe_idle_s": "--observe-idle", "measure_s": "--measure",
@@ -43,8 +44,9 @@ OPTIONS = {
     "snapshots": "--snapshots", "failpoint": "--failpoint",
 }
 FILES = ("credentials", "distributions", "plugins", "store_credentials",
-         "operator_credentials", "alerts", "snapshots")
-OURS_ALONE = ("store_credentials", "operator_credentials")  # nobody else may read them
+         "operator_credentials", "agent_credentials", "alerts", "snapshots")
+# Nobody else may read them.
+OURS_ALONE = ("store_credentials", "operator_credentials", "agent_credentials")
 MAX_HEADER_BYTES = 32 * 1024
 ANY_HOST = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
@@ -82,6 +84,7 @@ def configure_logging(*, as_json: bool) -> None:
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    logging.captureWarnings(True)       # those of Python, which would be plain text in between
     # They tell every request at INFO, some a second; what goes wrong is told all the same.
     for chatty in ("elasticsearch", "elastic_transport", "tornado.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -335,6 +338,9 @@ def _option(*names: str, env: str, **more: Any) -> Callable[[Any], Any]:
 @_option("--operator-credentials", env="OPERATOR_CREDENTIALS", metavar="FILE",
          help="JSON or YAML, mode 600: {principal: ..., secret: ...}; who sets the quota of "
               "tenants by the master's operator API.")
+@_option("--agent-credentials", env="AGENT_CREDENTIALS", metavar="FILE",
+         help="JSON or YAML, mode 600: {principal: ..., secret: ...}; who reads logs and figures "
+              "from agents that ask who it is.")
 @_option("--distributions", env="DISTRIBUTIONS", metavar="FILE",
          help="JSON or YAML: {VERSION: {url: ..., sha256: ...}}.")
 @_option("--plugins", env="PLUGINS", metavar="FILE",

@@ -247,6 +247,19 @@ def _remote_seen(state: ClusterState, event: ev.RemoteSeen) -> ClusterState:
     return replace(state, remotes={**state.remotes, event.cluster: event.addresses})
 
 
+def _log_target_seen(state: ClusterState, event: ev.LogTargetSeen) -> ClusterState:
+    if state.log_targets.get(event.cluster) == event.urls:
+        return state
+    return replace(state, log_targets={**state.log_targets, event.cluster: event.urls})
+
+
+def _logs_aimed(state: ClusterState, event: ev.LogsAimed) -> ClusterState:
+    if state.seeds.log_urls == event.urls:
+        return state
+    return replace(state, seeds=replace(state.seeds, generation=state.seeds.generation + 1,
+                                        log_urls=event.urls))
+
+
 # --------------------------------------------------------------- from people
 
 def _spec_accepted(state: ClusterState, event: ev.SpecAccepted) -> ClusterState:
@@ -391,7 +404,8 @@ def _reseeded(state: ClusterState) -> ClusterState:
     if addresses == state.seeds.addresses:
         return state
     urls = tuple(sorted(f"{state.spec.scheme}://{seat.http_address}" for seat in seats))
-    return replace(state, seeds=Seeds(addresses, state.seeds.generation + 1, urls))
+    return replace(state, seeds=Seeds(addresses, state.seeds.generation + 1, urls,
+                                      state.seeds.log_urls))
 
 
 def _retire_intended(state: ClusterState, event: ev.RetireIntended) -> ClusterState:
@@ -585,6 +599,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.ReplaceAsked: _replace_asked, ev.KeepAsked: _keep_asked, ev.NodeHeld: _node_held,
     ev.GateForced: _gate_forced, ev.StepRestarted: _step_restarted,
     ev.SecretsChanged: _secrets_changed, ev.RemoteSeen: _remote_seen,
+    ev.LogTargetSeen: _log_target_seen, ev.LogsAimed: _logs_aimed,
     ev.TlsRotated: tls.rotated, ev.CredentialsShown: tls.shown,
     ev.SwitchSet: switches.set_, ev.SwitchBack: switches.back,
     ev.SwitchIntended: switches.intended, ev.SwitchRestored: switches.restored,

@@ -73,6 +73,7 @@ def decide(state: ClusterState, offers: Sequence[Offer], now: float) -> Decision
         _plan_nodes(draft)
         _retire_nodes(draft)
         _forget_failures(draft)
+        _aim_logs(draft)
         tls.tend(draft)
     if state.link.connected:
         _reconcile(draft)
@@ -197,6 +198,21 @@ def _kill(draft: Draft) -> None:
         if not state.asked.lately(f"kill task {task_id}", now, KILL_AGAIN_S):
             draft.do(Kill((ev.AskedFor(now, f"kill task {task_id}"),), task_id, agent_id))
         draft.wake(now + KILL_AGAIN_S)
+
+
+def _aim_logs(draft: Draft) -> None:
+    """Let executors know where logs are to go, and when that has changed."""
+    urls = log_urls(draft.state)
+    if urls is not None and urls != draft.state.seeds.log_urls:
+        draft.note(ev.LogsAimed(draft.now, urls))
+
+
+def log_urls(state: ClusterState) -> tuple[str, ...] | None:
+    """Where logs are to be shipped; None when the nodes of that cluster are not known (yet)."""
+    target = state.spec.logs
+    if target is None:
+        return ()
+    return target.urls if target.cluster is None else state.log_targets.get(target.cluster)
 
 
 def _tell_seeds(draft: Draft) -> None:

@@ -181,6 +181,21 @@ class RemoteSeen(Event):
     addresses: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LogTargetSeen(Event):
+    """Where the nodes of a cluster of this service answer that logs may be shipped to."""
+
+    cluster: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogsAimed(Event):
+    """Executors are to ship logs to these URLs from now on; to none when there are none."""
+
+    urls: tuple[str, ...]
+
+
 # --------------------------------------------------------------- from people
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class Seeds:
     addresses: tuple[str, ...] = ()
     generation: int = 0
     http_urls: tuple[str, ...] = ()     # of the same nodes, for sidecars
+    log_urls: tuple[str, ...] = ()      # of another cluster, which logs are shipped to
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,6 +437,8 @@ class ClusterState:
     orphans: Mapping[str, Orphan] = field(default_factory=dict)     # by id
     # Transport addresses of other clusters of the service; a name that is missing is unknown.
     remotes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # URLs of clusters of the service that logs are shipped to; the same holds.
+    log_targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_node(self, record: NodeRecord) -> ClusterState:
         """The state with one node replaced or added."""

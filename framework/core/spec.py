@@ -223,6 +223,22 @@ class Remote(_Model):
         return self
 
 
+class LogTarget(_Model):
+    """Where the logs of a cluster's nodes are shipped to, while they run."""
+
+    cluster: Name | None = Field(None, description="a cluster of this service and tenant: its "
+                                 "nodes are followed")
+    urls: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/,@?#]+$")], ...] = Field(
+        (), max_length=20, description="of nodes of any other Elasticsearch",
+        examples=[["http://logs.example:9200"]])
+
+    @model_validator(mode="after")
+    def _one_target(self) -> LogTarget:
+        if (self.cluster is None) is (not self.urls):
+            raise ValueError("either cluster, or urls")
+        return self
+
+
 class Security(_Model):
     """Whether nodes speak TLS only, to each other and to clients, and ask for a password."""
 
@@ -363,6 +379,7 @@ class ClusterSpec(_Model):
     plugins: tuple[Plugin, ...] = ()
     files: tuple[ConfigFile, ...] = ()
     remotes: tuple[Remote, ...] = ()
+    logs: LogTarget | None = Field(None, description="nothing: logs stay with the agents")
     change: Change = Change()
     replacement: Replacement = Replacement()
     security: Security = Security()

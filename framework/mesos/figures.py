@@ -1,6 +1,6 @@
 """Figures of agents, of the containers on them, and of the leading master.
 
-Agents are asked without credentials: those of the operator are told to masters only. Source: Mesos
+Agents are asked as ``Login`` says: those of the operator are told to masters only. Source: Mesos
 documentation, "Monitoring" (/metrics/snapshot) and "/slave/containers" (its statistics).
 """
 from __future__ import annotations
@@ -46,6 +46,9 @@ OF_MASTER: tuple[tuple[str, str, float], ...] = (
     ("load_1m", "system/load_1min", 1))
 
 
+Login = tuple[str, str]             # principal and secret, for agents that ask who it is
+
+
 class AgentAway(OperatorError):
     """An agent did not answer in time, or not with what was asked for."""
 
@@ -66,18 +69,18 @@ class Container:
     disk_limit_mb: float | None = None
 
 
-async def containers(pid: str) -> list[Container]:
+async def containers(pid: str, login: Login | None = None) -> list[Container]:
     """All containers of an agent, whose address is ``slave(1)@host:port``; AgentAway."""
     name, _, address = pid.partition("@")
-    answer = await _asked(f"http://{address}/{name}/containers")
+    answer = await _asked(f"http://{address}/{name}/containers", login)
     if not isinstance(answer, list):
         raise AgentAway(f"the agent at {address} answers with no list of containers")
     return [container_of(one) for one in answer if isinstance(one, Mapping)]
 
 
-async def agent(pid: str) -> dict[str, float]:
+async def agent(pid: str, login: Login | None = None) -> dict[str, float]:
     """The chosen figures of an agent by our names; AgentAway."""
-    answer = await _asked(f"http://{pid.partition('@')[2]}{SNAPSHOT}")
+    answer = await _asked(f"http://{pid.partition('@')[2]}{SNAPSHOT}", login)
     if not isinstance(answer, Mapping):
         raise AgentAway("the agent answers with no figures")
     figures = dict(_chosen(answer, OF_AGENT))
@@ -91,9 +94,11 @@ async def master(api: OperatorApi) -> dict[str, float]:
     return dict(_chosen(await api.asked("GET", SNAPSHOT, None), OF_MASTER))
 
 
-async def _asked(url: str) -> Any:
+async def _asked(url: str, login: Login | None) -> Any:
+    user, secret = login or (None, None)
     request = HTTPRequest(url, connect_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S,
-                          headers={"Accept": "application/json"}, follow_redirects=False)
+                          headers={"Accept": "application/json"}, follow_redirects=False,
+                          auth_username=user, auth_password=secret)
     try:
         response = await AsyncHTTPClient().fetch(request)
         return orjson.loads(response.body)

@@ -300,7 +300,7 @@ def sidecar_out(group: NodeGroup) -> esaas_pb2.Sidecar:
 def seeds_out(seeds: Seeds) -> esaas_pb2.Seeds:
     """Seeds as protobuf."""
     return esaas_pb2.Seeds(addresses=seeds.addresses, generation=seeds.generation,
-                           http_urls=seeds.http_urls)
+                           http_urls=seeds.http_urls, log_urls=seeds.log_urls)
 
 
 def seeds_message(seeds: Seeds) -> str:

@@ -160,14 +160,16 @@ class Distribution(_message.Message):
     def __init__(self, version: _Optional[str] = ..., url: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Seeds(_message.Message):
-    __slots__ = ("addresses", "generation", "http_urls")
+    __slots__ = ("addresses", "generation", "http_urls", "log_urls")
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     HTTP_URLS_FIELD_NUMBER: _ClassVar[int]
+    LOG_URLS_FIELD_NUMBER: _ClassVar[int]
     addresses: _containers.RepeatedScalarFieldContainer[str]
     generation: int
     http_urls: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, addresses: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., http_urls: _Optional[_Iterable[str]] = ...) -> None: ...
+    log_urls: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, addresses: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., http_urls: _Optional[_Iterable[str]] = ..., log_urls: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Bootstrap(_message.Message):
     __slots__ = ("initial_master_nodes", "minimum_master_nodes", "expected_data_nodes", "recover_after_data_nodes")

@@ -53,6 +53,10 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
         again = f", as revision {old.settled[0]}" if back and old.settled is not None else ""
         yield Told("revision", f"revision {new.revision} is wanted{again}: {counts}",
                    details={"revision": new.revision})
+    if new.seeds.log_urls != old.seeds.log_urls:
+        into = ", ".join(new.seeds.log_urls)
+        yield Told("logs_aimed", f"logs are shipped to {into}" if into else
+                   "logs are shipped no more")
     if new.setback and new.setback != old.setback:
         yield Told("change_failed", new.setback, "error")
     if new.bootstrap.cluster_uuid and not old.bootstrap.cluster_uuid:

@@ -19,6 +19,7 @@ from ..core.events import (
     ErrandProgress,
     EsObserved,
     Event,
+    LogTargetSeen,
     NeedsTold,
     ReconcileAsked,
     RemoteSeen,
@@ -32,7 +33,7 @@ from .chronicle import Told, tell
 
 # Bookkeeping of one moment: learned again after a restart, so not worth a line.
 _UNTOLD = (AskedFor, NeedsTold, ReconcileAsked)
-_NOT_WORTH = (ErrandProgress, RemoteSeen)
+_NOT_WORTH = (ErrandProgress, RemoteSeen, LogTargetSeen)
 NOTHING_BESIDE: Mapping[str, bytes] = {}
 
 

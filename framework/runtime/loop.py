@@ -376,6 +376,11 @@ class ClusterLoop:
         if self.state.remotes.get(cluster) != addresses:
             self._inbox_now(ev.RemoteSeen(time.time(), cluster, addresses))
 
+    def log_target_seen(self, cluster: str, urls: tuple[str, ...]) -> None:
+        """Where a cluster answers that the logs of this one are shipped to."""
+        if self.state.log_targets.get(cluster) != urls:
+            self._inbox_now(ev.LogTargetSeen(time.time(), cluster, urls))
+
     async def _leave(self) -> None:
         """The framework is torn down: forget the cluster."""
         if self.link is not None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ..telemetry.readings import Board
 from .alerts.views import AlertEvent, AlertView, SilenceView, SinkResult
 from .hotspot_views import HostSpotsView, HotspotsView
+from .log_views import LogAsked, LogHitsView, LogsView, LogTextView
 from .platform import PlatformView
 from .releases import Follower, FollowerRequest, OutcomeRequest, Release, ReleaseRequest
 from .snapshot_views import SnapshotsView
@@ -304,6 +305,19 @@ class ClusterService(Protocol):
 
     def host_spots(self) -> HostSpotsView:
         """How evenly hosts bear their load, as far as this process knows them."""
+
+    async def logs(self, name: str, node: str | None = None) -> LogsView:
+        """Which logs there are of a cluster's nodes and their former starts, or of one node.
+
+        NotFound, Unavailable.
+        """
+
+    async def log_text(self, name: str, node: str, asked: LogAsked) -> LogTextView:
+        """The end of a log, or a part of it; NotFound, Unavailable."""
+
+    async def log_hits(self, name: str, node: str, asked: LogAsked, wanted: str,
+                       before: int | None = None) -> LogHitsView:
+        """Lines of a log with a text, within bounds; NotFound, Unavailable."""
 
     async def snapshots(self, name: str) -> SnapshotsView:
         """How it stands with a cluster's snapshots, and what its repository holds; NotFound."""

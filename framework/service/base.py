@@ -106,7 +106,7 @@ class Base(ABC):
         if spec.snapshots is None and self.settings.snapshots is not None:
             spec = spec.model_copy(update={"snapshots": self.settings.snapshots})
         faults = [*self._name_faults(spec), *self._distribution_faults(spec),
-                  *self._remote_faults(spec), *self._port_faults(spec),
+                  *self._remote_faults(spec), *self._log_faults(spec), *self._port_faults(spec),
                   *self._repository_faults(spec)]
         if faults:
             raise Invalid("the spec cannot be carried out", faults)
@@ -148,6 +148,19 @@ class Base(ABC):
             return []
         return [Fault("virtual_port", f"must be from {bounds[0]} to {bounds[1]}",
                       "virtual_port_in_range")]
+
+    def _log_faults(self, spec: ClusterSpec) -> list[Fault]:
+        """Logs go into a cluster of the same tenant, not into the one that writes them."""
+        wanted = spec.logs.cluster if spec.logs is not None else None
+        if wanted is None:
+            return []
+        if wanted == spec.name or self._tenant_of(wanted) != spec.tenant:
+            return [Fault("logs.cluster", f"{wanted} is no other cluster of {spec.tenant}",
+                          "log_target_is_ours")]
+        if self._is_secured(wanted):
+            return [Fault("logs.cluster", f"{wanted} is secured: executors have neither its "
+                          "certificate authority nor a password", "log_target_is_not_secured")]
+        return []
 
     def _remote_faults(self, spec: ClusterSpec) -> list[Fault]:
         """A remote cluster is one of ours, of the same tenant, and another one."""

@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 import structlog
 
 from ..core.facts import ClusterState
-from ..mesos import figures, inventory
+from ..mesos import figures
 from ..mesos.figures import AgentAway, Container
 from ..mesos.operator import OperatorApi, OperatorError
 from ..store import ensemble
 from ..store.ensemble import ServerStatus
 from ..telemetry import containers
 from ..telemetry.readings import OF_MESOS, Reading, of_zookeeper
+from .addresses import Addresses
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 8                         # agents
-KNOWN_FOR_S = 300.0                 # where agents answer is asked for again after that
 FRESH_S = 90.0                      # an older figure is left out
 LEADS = frozenset({"leader", "standalone"})
 
@@ -42,8 +42,7 @@ class Below:
 
     operator: OperatorApi
     zookeeper: str | None               # host:port,host:port of the store; None: embedded
-    _pids: dict[str, str] = field(default_factory=dict)         # by agent id
-    _pids_at: float = 0.0
+    addresses: Addresses                # of agents
     _before: dict[tuple[str, str], Container] = field(default_factory=dict)
     _nodes: dict[tuple[str, str], _Measured] = field(default_factory=dict)
     _hosts: dict[str, _Measured] = field(default_factory=dict)
@@ -71,13 +70,14 @@ class Below:
                     nodes[record.seat.agent_id][
                         state.task_id(record), state.identity.framework_id or ""] = (
                             cluster, record.name)
-        await self._find(set(hosts))
+        await self.addresses.find(hosts.keys())
+        known_agents = self.addresses.agents
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(agent_id: str) -> None:
             async with gate:
-                await self._agent(self._pids[agent_id], hosts[agent_id], nodes[agent_id])
-        await asyncio.gather(*(one(agent_id) for agent_id in hosts if agent_id in self._pids))
+                await self._agent(known_agents[agent_id].pid, hosts[agent_id], nodes[agent_id])
+        await asyncio.gather(*(one(agent_id) for agent_id in hosts if agent_id in known_agents))
         known = {name for by_container in nodes.values() for name in by_container.values()}
         for name in self._nodes.keys() - known:
             del self._nodes[name]
@@ -86,24 +86,12 @@ class Below:
         for host in self._hosts.keys() - set(hosts.values()):
             del self._hosts[host]
 
-    async def _find(self, wanted: set[str]) -> None:
-        """Where agents answer, when one is not known, or after a while."""
-        now = time.monotonic()
-        if wanted <= self._pids.keys() and now - self._pids_at < KNOWN_FOR_S:
-            return
-        try:
-            self._pids = {one.id: one.pid for one in await inventory.agents(self.operator)
-                          if one.pid}
-            self._pids_at = now
-        except OperatorError as error:
-            log.debug("the master does not tell where agents are", why=str(error))
-
     async def _agent(self, pid: str, host: str,
                      nodes: Mapping[tuple[str, str], tuple[str, str]]) -> None:
         now = time.time()
         try:
-            found = await figures.containers(pid)
-            values = await figures.agent(pid)
+            found = await figures.containers(pid, self.addresses.login)
+            values = await figures.agent(pid, self.addresses.login)
         except AgentAway as error:
             log.debug("an agent cannot be measured now", host=host, why=str(error))
             self._hosts[host] = _Measured(now, {"agent_up": 0.0})

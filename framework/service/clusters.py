@@ -34,6 +34,7 @@ from ..telemetry.own import Own
 from ..telemetry.readings import Board
 from . import present
 from .access.access import Access, read_token_file
+from .addresses import addresses_of
 from .alerts.alerts import Alerts
 from .balancing import Balancing
 from .base import confirmed
@@ -45,6 +46,8 @@ from .delivery import build_executor
 from .errors import Conflict, Unavailable
 from .figures import Starts
 from .foreign import Foreign, Member
+from .log_reader import LogReader
+from .logs import Logs
 from .measuring import Measuring
 from .oplog.book import Book
 from .peering import Peering
@@ -75,7 +78,7 @@ MAX_CLUSTERS = 1000
 
 
 class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
-               Releases, Platform, Measuring, Charting, Alerts):
+               Releases, Platform, Logs, Measuring, Charting, Alerts):
     """Fulfils ``ClusterService``.
 
     Raises StoreBusy when another process uses the same state directory, StoreError when the store
@@ -110,8 +113,10 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._host_task = None
         self._register = Register(self._store, self._instance)
         self._operator = operator_of(settings)
+        addresses = addresses_of(settings, self._operator)
+        self._log_reader = LogReader(self._operator, addresses)
         self._below = Below(self._operator, parse_address(settings.store)[0]
-                            if settings.store is not None else None)
+                            if settings.store is not None else None, addresses)
         self._listeners: set[asyncio.Queue[str]] = set()
         self._reached, self._rung = {}, asyncio.Event()
         self._port_records, self._port_task = {}, None
@@ -257,7 +262,8 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
 
     def _told(self, name: str, seq: int, at: float, told: Told) -> None:
         write = {"warning": log.warning, "error": log.error}.get(told.level, log.info)
-        write("history", cluster=name, kind=told.kind, node=told.node, message=told.message)
+        write("history", cluster=name, seq=seq, kind=told.kind, node=told.node,
+              message=told.message)
         self._tell_peers(name)
         self._touch(name)
         if not self._watchers:

@@ -23,6 +23,7 @@ class Word(BaseModel):
     name: str
     summary: ClusterSummary | None = None       # None: it does not run there any more
     seeds: tuple[str, ...] = ()
+    http_urls: tuple[str, ...] = ()             # of all of its nodes, ready or not
     endpoints: EndpointsView | None = None      # None: a process of an earlier release
     snapshot_place: str = ""                    # where its snapshots go; empty: nowhere
     nodes: list[SeatView] = []
@@ -55,6 +56,11 @@ class Foreign:
         """Transport addresses of a cluster's nodes; empty when unknown."""
         found = self.words.get(name)
         return found[1].seeds if found is not None else ()
+
+    def http_urls(self, name: str) -> tuple[str, ...]:
+        """URLs of a cluster's nodes; empty when unknown."""
+        found = self.words.get(name)
+        return found[1].http_urls if found is not None else ()
 
     def snapshot_places(self) -> dict[str, str]:
         """Where snapshots of others go, by cluster."""

@@ -131,6 +131,7 @@ class Peering(Endpoints):
             return Word(name=name)
         return seats_of(loop.state).model_copy(update={
             "summary": self._summary(loop), "seeds": present.seeds(loop.state),
+            "http_urls": loop.state.seeds.http_urls,
             "endpoints": self._endpoints_of(loop)})
 
     def hear(self, member: str, word: Word) -> None:
@@ -170,8 +171,15 @@ class Peering(Endpoints):
             listener.put_nowait(name)
 
     def _tell_remotes(self, name: str) -> None:
-        """Clusters whose remote clusters follow one another."""
+        """Clusters that follow another: to search it, or to ship logs into it."""
         for loop in self._loops.values():
+            target = loop.state.spec.logs
+            if target is not None and target.cluster and name in (loop.name, target.cluster):
+                into = self._loops.get(target.cluster)
+                urls = (into.state.seeds.http_urls if into is not None
+                        else self._foreign.http_urls(target.cluster))
+                if urls:
+                    loop.log_target_seen(target.cluster, urls)
             for remote in loop.state.spec.remotes:
                 if remote.cluster and name in (loop.name, remote.cluster):
                     other = self._loops.get(remote.cluster)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from esaas.framework.core.facts import ClusterState
 from esaas.framework.mesos.figures import container_of
+from esaas.framework.service.addresses import Addresses
 from esaas.framework.service.below import FRESH_S, Below, server_figures
 from esaas.framework.store.ensemble import ServerStatus
 from esaas.framework.telemetry.containers import figures
@@ -85,7 +86,7 @@ def below(agent: Agent) -> Below:
     """That knows the agent by the master."""
     master = Master("10.0.0.1:5050")
     master.pid = agent.pid
-    return Below(master, None)
+    return Below(master, None, Addresses(master))
 
 
 def demo() -> ClusterState:

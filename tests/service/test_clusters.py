@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from esaas.framework.service.errors import (
     NotFound,
     Unavailable,
 )
+from esaas.framework.service.foreign import Word
 from esaas.framework.settings import KnownDistribution, Settings
 from esaas.framework.store.contract import Put, StoreBusy
 from esaas.framework.store.sqlite import SqliteStore
@@ -174,3 +176,33 @@ async def test_an_error_of_our_own_holds_one_cluster_and_is_told(
     assert clusters.show("demo").summary.startswith("held: an error of the service itself")
     assert clusters.show("demo").revision == 1, "nothing was stored"
     assert (await clusters.scale("other", "node", 4)).revision == 2
+
+
+async def test_logs_are_shipped_into_another_cluster_of_the_tenant(clusters: Clusters) -> None:
+    for name, tenant in (("logs", "demo"), ("theirs", "acme")):
+        await clusters.create(SPEC | {"name": name, "tenant": tenant})
+    for target in ("demo", "theirs", "nowhere"):
+        with pytest.raises(Invalid) as refused:
+            await clusters.create(SPEC | {"logs": {"cluster": target}})
+        assert [(fault.path, fault.rule) for fault in refused.value.faults] == [
+            ("logs.cluster", "log_target_is_ours")]
+    await clusters.create(SPEC | {"logs": {"cluster": "logs"}})
+    target, source = clusters._loops["logs"], clusters._loops["demo"]
+    seeds = replace(target.state.seeds, http_urls=("http://10.0.0.1:31000",))
+    target.cycle.state = replace(target.state, seeds=seeds)
+    clusters._tell_remotes("logs")
+    async with asyncio.timeout(60):
+        while source.state.seeds.log_urls != seeds.http_urls:
+            await asyncio.sleep(0.05)
+
+
+async def test_logs_are_shipped_into_a_cluster_of_another_process(clusters: Clusters) -> None:
+    summary = clusters._summary
+    await clusters.create(SPEC | {"name": "logs"})
+    far = summary(clusters._loops["logs"]).model_copy(update={"name": "far"})
+    clusters.hear("two", Word(name="far", summary=far, http_urls=("http://10.0.0.9:1",)))
+    await clusters.create(SPEC | {"logs": {"cluster": "far"}})
+    clusters._tell_remotes("demo")
+    async with asyncio.timeout(60):
+        while clusters._loops["demo"].state.seeds.log_urls != ("http://10.0.0.9:1",):
+            await asyncio.sleep(0.05)

@@ -157,6 +157,34 @@ def test_a_node_is_held_for_debugging(service: Service) -> None:
     settled(service)
 
 
+def log_of(service: Service, node: str, **query: Any) -> dict[str, Any]:
+    found: dict[str, Any] = service.client.get(f"{C}/nodes/{node}/log", **query)
+    return found
+
+
+def test_logs_of_present_and_former_launches_are_read(service: Service) -> None:
+    assert "node-1" in log_of(service, "node-1", lines=5)["text"]
+    service.es("demo", "/kittens-are-logged", "PUT", {"settings": {"number_of_shards": 1}})
+    master = service.show("demo")["es"]["elected_master"]
+    found = wait_for("the line", lambda: service.client.get(
+        f"{C}/nodes/{master}/log/search", text="KITTENS-are-logged")["hits"])
+    assert "creating index" in found[0]["line"]
+    service.es("demo", "/kittens-are-logged", "DELETE")
+    listed = service.client.get(f"{C}/logs", node="node-2")["nodes"][0]
+    now, before = listed["launches"][:2]
+    assert now["present"] and not before["present"] and before["state"] == "TASK_KILLED"
+    # It was held for debugging, and Elasticsearch not started; the launch before ended in order.
+    older = listed["launches"][2]
+    assert {"demo.log", "demo_index_search_slowlog.log", "stderr", "console.log"} <= {
+        one["name"] for one in older["files"]}
+    assert "closed" in log_of(service, "node-2", launch=older["launch"])["text"]
+    for file in ("config/elasticsearch.yml", "logs/../config/elasticsearch.yml",
+                 "elasticsearch.yml", "none.log", "demo_none.log"):
+        with pytest.raises(Refused) as refused:
+            log_of(service, "node-1", file=file)
+        assert refused.value.status == 404
+
+
 def test_a_node_is_replaced_elsewhere(
         box: DataCentre, service: Service, written: None) -> None:
     host = service.nodes("demo")["node-3"]["host"]
@@ -168,6 +196,7 @@ def test_a_node_is_replaced_elsewhere(
     found = service.nodes("demo")
     assert sorted(found) == ["node-1", "node-2", "node-4"] and found["node-4"]["host"] != host
     assert len(volumes(box, "demo/demo")) == 3
+    assert "closed" in log_of(service, "node-3")["text"], "the agent keeps what it has written"
 
 
 def test_a_larger_disk_moves_every_node_to_a_new_volume(

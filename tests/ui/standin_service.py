@@ -44,6 +44,7 @@ from standin_alerts import AlertsStandIn
 from standin_charts import ChartsStandIn
 from standin_hosts import HostsStandIn
 from standin_hotspots import HotspotStandIn
+from standin_logs import LogsStandIn
 from standin_operate import OperateStandIn
 from standin_platform import PlatformStandIn
 from standin_tenants import TenantsStandIn
@@ -403,7 +404,7 @@ def _examples() -> list[Fake]:
 
 
 class StandInService(OperateStandIn, HotspotStandIn, HostsStandIn, TenantsStandIn,
-                     PlatformStandIn, Releases, AlertsStandIn, ChartsStandIn):
+                     PlatformStandIn, Releases, AlertsStandIn, ChartsStandIn, LogsStandIn):
     """``ClusterService`` in memory; all methods belong on one event loop."""
 
     def __init__(self, fakes: list[Fake] | None = None) -> None:

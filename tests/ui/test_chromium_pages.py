@@ -18,7 +18,9 @@ PAGES = {
     "not-found": "/clusters/none", "replace": "/clusters/demo/replace?node=node-1",
     "red": "/clusters/logs", "leaving": "/clusters/leaving",
     "charts": "/clusters/demo/charts", "hosts": "/hosts", "host": "/hosts/agent-1.example",
-    "alerts": "/alerts"}
+    "alerts": "/alerts", "node-logs": "/clusters/demo/logs",
+    "node-log": "/clusters/demo/logs/node-0",
+    "node-log-found": "/clusters/demo/logs/node-0?text=started"}
 # What a screen reader could not name, ids that stand twice, images without a text.
 UNNAMED = """
     const named = (element) => element.labels?.length || element.getAttribute("aria-label")

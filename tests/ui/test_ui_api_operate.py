@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -278,7 +279,8 @@ def test_a_failure_inside_logs_no_secret(live: LiveApp, log: list[str],
     assert "in broken" in story, "where it failed is told"
 
 
-def test_tracebacks_on_the_console_show_no_variables(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_the_log_is_of_one_form_and_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> None:
     from esaas.ui.serve import configure_logging
 
     before, root = structlog.get_config(), logging.getLogger()
@@ -292,10 +294,16 @@ def test_tracebacks_on_the_console_show_no_variables(capsys: pytest.CaptureFixtu
             except RuntimeError:
                 structlog.get_logger().exception("request_failed")
             assert password not in capsys.readouterr().err
+        warnings.warn("of a library", UserWarning, stacklevel=1)
+        logging.getLogger("pymesos").warning("of another")
+        told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        assert [one["logger"] for one in told] == ["py.warnings", "pymesos"]
+        assert "of a library" in told[0]["event"] and told[1]["level"] == "warning"
     finally:
         structlog.reset_defaults()
         structlog.configure(**before)
         root.handlers[:], root.level = kept
+        logging.captureWarnings(False)
 
 
 def test_the_document_offers_json_only_for_secrets(live: LiveApp) -> None:

@@ -260,6 +260,10 @@
 
   showCopying();
   setInterval(age, 10000);
+  // What no event tells of, such as lines of a log, is looked at again and again while one looks.
+  if (page.every && parts.length) {
+    setInterval(() => { if (!document.hidden) soon(); }, 1000 * Number(page.every));
+  }
   if (page.stream && parts.length && "EventSource" in window) {
     connect();
     document.addEventListener("visibilitychange", () => {
