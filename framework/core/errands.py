@@ -12,6 +12,7 @@ from . import balancing, snapshots
 from . import events as ev
 from .facts import ClusterState, Errand
 from .gates import Answer, view_is_fresh
+from .housekeeping import policies
 from .operations import RunErrand
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("flush", "clear_cache", "force_merge", "reroute_retry")
 KEPT = 50                           # the last ones, for people
-AT_ONCE = 2                         # a force merge must not hold up a flush
+AT_ONCE = 4                         # a force merge and a snapshot must not hold up a flush
 
 
 def _with(state: ClusterState, changed: Errand) -> ClusterState:
@@ -73,7 +74,8 @@ def ended(state: ClusterState, event: ev.EsActed) -> ClusterState:
 
 def held(state: ClusterState, item: Errand, now: float) -> Answer | None:
     """The gate that an errand waits for; None when it may begin."""
-    return balancing.held(state, item, now) or snapshots.held(state, item, now)
+    return (balancing.held(state, item, now) or snapshots.held(state, item, now)
+            or policies.held(state, item, now))
 
 
 def run(draft: Draft) -> None:
