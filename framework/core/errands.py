@@ -72,6 +72,14 @@ def ended(state: ClusterState, event: ev.EsActed) -> ClusterState:
     return snapshots.ended(_with(state, changed), changed)
 
 
+def dropped(state: ClusterState, event: ev.ErrandDropped) -> ClusterState:
+    """It is not run any more; one that has ended stays as it is."""
+    found = find(state, event.errand)
+    if found is None or found.ended_at is not None:
+        return state
+    return _with(state, replace(found, status="failed", ended_at=event.at, message=event.why))
+
+
 def held(state: ClusterState, item: Errand, now: float) -> Answer | None:
     """The gate that an errand waits for; None when it may begin."""
     return (balancing.held(state, item, now) or snapshots.held(state, item, now)
@@ -87,6 +95,10 @@ def run(draft: Draft) -> None:
                 if item.ended_at is None and item.id in state.errands_sent])
     for item in state.errands:
         if item.ended_at is None and item.id not in state.errands_sent and busy < AT_ONCE:
+            withdrawn = policies.withdrawn(state, item)
+            if withdrawn:
+                draft.note(ev.ErrandDropped(draft.now, item.id, withdrawn))
+                continue
             if item.status == "waiting" and held(draft.state, item, now):
                 continue                    # each look at the cluster asks again
             busy += 1

@@ -499,6 +499,14 @@ class ErrandBegun(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ErrandDropped(Event):
+    """An errand is not to be run any more."""
+
+    errand: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class AllocationHeld(Event):
     """Allocation is about to be held; this is what was set before."""
 

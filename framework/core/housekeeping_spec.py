@@ -1,4 +1,4 @@
-"""What a person wants of housekeeping: one policy for each thing that indices need from time to time.
+"""What a person wants of housekeeping: a policy for each thing that indices need now and then.
 
 Nothing is on unless the spec says so. Sources: Elasticsearch reference of 6.8 and 7.17, "Force
 merge", "Rollover index", "Delete index", "Index modules", "Circuit breaker settings", "Fielddata
@@ -147,7 +147,7 @@ class Replicas(_Model):
 
 
 class Unblock(_Model):
-    """Indices that were made read-only by a full disk can be written to when there is room again."""
+    """Indices that a full disk has made read-only are released when there is room again."""
 
     margin_percent: float = Field(3, ge=0.5, le=50, description="so far below the high watermark "
                                   "must all data nodes be")

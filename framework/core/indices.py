@@ -5,13 +5,13 @@ needs it leaves the index alone.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .snapshots import DRILLED, matching
 
-REMEMBERED = 5000                   # indices of a cluster; those that are idle for longest
+REMEMBERED = 2000                   # indices of a cluster: their record stays below 1 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,9 @@ def remembered(memory: Memory, look: IndexLook) -> dict[str, Quiet]:
     return found
 
 
-def worth_keeping(memory: Memory, names: Iterable[str]) -> dict[str, Quiet]:
-    """Of these indices at most so many, the longest idle ones."""
-    kept = sorted((name for name in set(names) if name in memory),
-                  key=lambda name: (memory[name].since, name))
+def worth_keeping(memory: Memory) -> dict[str, Quiet]:
+    """The longest idle ones, at most so many."""
+    kept = sorted(memory, key=lambda name: (memory[name].since, name))
     return {name: memory[name] for name in kept[:REMEMBERED]}
 
 

@@ -2,7 +2,8 @@
 
 Each may be begun again: what is done already is not found any more, and nothing is done to an index
 that was written to, made anew, or became a write index since it was decided. Sources: Elasticsearch
-reference of 6.8 and 7.17, "Force merge", "Rollover index", "Delete index", "Update indices settings".
+reference of 6.8 and 7.17, "Force merge", "Rollover index", "Delete index", "Update indices
+settings".
 """
 from __future__ import annotations
 

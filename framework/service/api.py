@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ..telemetry.readings import Board
 from .alerts.views import AlertEvent, AlertView, SilenceView, SinkResult
 from .hotspot_views import HostSpotsView, HotspotsView
+from .housekeeping_views import HousekeepingView
 from .platform import PlatformView
 from .releases import Follower, FollowerRequest, OutcomeRequest, Release, ReleaseRequest
 from .snapshot_views import SnapshotsView
@@ -296,6 +297,12 @@ class ClusterService(Protocol):
         """How evenly a cluster's nodes bear their load, and what moving which shard would do.
 
         NotFound, Invalid for an unknown dimension, Unavailable.
+        """
+
+    async def housekeeping(self, name: str) -> HousekeepingView:
+        """What every policy of a cluster sees, would do next, and waits for.
+
+        NotFound, Unavailable.
         """
 
     async def apply_hotspots(self, name: str, dimension: str | None,

@@ -45,6 +45,7 @@ from .delivery import build_executor
 from .errors import Conflict, Unavailable
 from .figures import Starts
 from .foreign import Foreign, Member
+from .housekeeping import Housekeeping
 from .measuring import Measuring
 from .oplog.book import Book
 from .peering import Peering
@@ -74,7 +75,7 @@ WATCHER_QUEUE = 1000                # a watcher that is further behind loses the
 MAX_CLUSTERS = 1000
 
 
-class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
+class Clusters(Peering, Running, Changing, Balancing, Housekeeping, Securing, Tenants,
                Releases, Platform, Measuring, Charting, Alerts):
     """Fulfils ``ClusterService``.
 
@@ -108,6 +109,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._foreign, self._lines = Foreign(), WeakKeyDictionary()
         self._host_records = {}
         self._host_task = None
+        self._kept = {}
         self._register = Register(self._store, self._instance)
         self._operator = operator_of(settings)
         self._below = Below(self._operator, parse_address(settings.store)[0]
@@ -155,6 +157,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._port_task = asyncio.create_task(self._watch_ports(), name="ports")
         self._measure_tasks = self._start_measuring()
         self._balance_task = asyncio.create_task(self.balance_by_itself(), name="balance")
+        self._keep_task = asyncio.create_task(self.keep_house(), name="housekeeping")
         await self._start_tenants()
         self._start_alerts()
         log.info("service started", clusters=len(self._loops), mesos=self.settings.mesos_master)
@@ -164,7 +167,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         if self._sharing is not None:
             await self._sharing.stop()
         for task in (self._host_task, self._port_task, self._balance_task,
-                     *self._measure_tasks):
+                     self._keep_task, *self._measure_tasks):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

@@ -22,7 +22,8 @@ def find(rule: Deletion, look: IndexLook, memory: Memory, taken: Listed = None) 
     writers, only = look.write_indices(), look.only_indices()
     newest = snapshots_of(taken) if taken is not None else None
     due = _due(rule, fitting, look.at)
-    acts, leaves = [], []
+    acts: list[Act] = []
+    leaves: list[Act] = []
     for index in fitting:
         if index.name not in due:
             continue

@@ -32,7 +32,7 @@ from ..housekeeping_spec import Merge
 from ..indices import IndexLook, Memory
 from ..snapshots import no_snapshot_runs
 from . import deletion, limits, merging, replicas, rollover, unblocking
-from .findings import Finding, finding, parameters, rule_of
+from .findings import Finding, parameters, rule_of
 
 MERGE, ROLL_OVER, DELETE = "merge_idle", "roll_over", "delete_indices"
 RAISE, RELEASE = "raise_replicas", "release_blocks"
@@ -98,19 +98,6 @@ def wants_snapshots(state: ClusterState) -> bool:
     return any(rule.require_snapshot for rule in state.spec.housekeeping.delete)
 
 
-def nothing_seen(state: ClusterState, why: str) -> list[Planned]:
-    """Every policy of the spec when the indices cannot be looked at."""
-    wish = state.spec.housekeeping
-    named: Iterator[tuple[str, str]] = iter([
-        *([(merging.POLICY, "")] if wish.merge else []),
-        *((rollover.POLICY, rule.alias) for rule in wish.rollover),
-        *((deletion.POLICY, rule.pattern) for rule in wish.delete),
-        *((policy, "") for policy, on in (
-            (replicas.POLICY, wish.replicas), (unblocking.POLICY, wish.unblock),
-            (limits.GUARDS, wish.guards), (limits.CACHES, wish.caches)) if on)])
-    return [Planned(finding(policy, subject, why, advises=True)) for policy, subject in named]
-
-
 # ----------------------------------------------------------------------------- gates
 
 def within_hours(span: str, now: float) -> Answer:
@@ -147,6 +134,18 @@ def holding(state: ClusterState, kind: str, now: float) -> Answer | None:
     merge = state.spec.housekeeping.merge
     span = merge.hours if merge is not None else "0-24"
     return held_by(gates(state, kind, None, span, now)) if kind else None
+
+
+def withdrawn(state: ClusterState, item: Errand) -> str:
+    """Why an errand is not begun any more: the spec has not its very rule now. Empty: it has."""
+    wish = state.spec.housekeeping
+    rules: Mapping[str, Sequence[BaseModel | None]] = {
+        MERGE: [wish.merge], ROLL_OVER: wish.rollover, DELETE: wish.delete,
+        RAISE: [wish.replicas], RELEASE: [wish.unblock]}
+    if item.kind not in KINDS:
+        return ""
+    wanted = {rule.model_dump_json(exclude_none=True) for rule in rules[item.kind] if rule}
+    return "" if dict(item.parameters)["rule"] in wanted else "the spec has not this rule any more"
 
 
 # ------------------------------------------------------------------------- beginning

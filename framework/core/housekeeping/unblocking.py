@@ -1,8 +1,8 @@
 """Indices that a full disk has made read-only: released when every data node has room again.
 
-Elasticsearch 6 sets ``index.blocks.read_only_allow_delete`` above the flood-stage watermark and never
-takes it off; 7.4 and later do. Blocks of any other name are people's, and stay. Source: Elasticsearch
-reference of 6.8, "Disk-based shard allocation".
+Elasticsearch 6 sets ``index.blocks.read_only_allow_delete`` above the flood-stage watermark and
+never takes it off; 7.4 and later do. Blocks of any other name are people's, and stay. Source:
+Elasticsearch reference of 6.8, "Disk-based shard allocation".
 """
 from __future__ import annotations
 
