@@ -1,8 +1,8 @@
 """A look at indices for housekeeping: settings, aliases, what shards hold, disks of data nodes.
 
 Five requests, made at a slow pace and only for a cluster with a policy that needs them; answers
-grow with the number of shards, and no faster. Sources: Elasticsearch reference of 6.8 and 7.17, "Get
-settings", "Get alias", "Indices stats" (``level=shards``), "Nodes stats".
+grow with the number of shards, and no faster. Sources: Elasticsearch reference of 6.8 and 7.17,
+"Get settings", "Get alias", "Indices stats" (``level=shards``), "Nodes stats".
 """
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ def test_what_may_be_deleted_is_named(pattern: str) -> None:
 def test_every_fault_of_a_wish_at_once() -> None:
     with pytest.raises(SpecFaults) as caught:
         spec(housekeeping={
-            "every_s": 1, "merge": {"hours": "25-3", "idle_s": 0}, "delete": [{"pattern": "logs-*"}],
+            "every_s": 1, "merge": {"hours": "25-3", "idle_s": 0},
+            "delete": [{"pattern": "logs-*"}],
             "rollover": [{"alias": "logs"}], "caches": {"fielddata_size": "0%"},
             "guards": {"request_mb": 5000}, "replicas": {"at_least": 0},
             "unblock": {"margin_percent": 0}, "sweep": True})

@@ -43,6 +43,7 @@ COMMANDS = {
     "showCluster": "cluster show", "showCredentials": "secret credentials",
     "showDelivery": "cluster facts", "showHostSeries": "agent load",
     "showHostSpots": "hotspots hosts", "showHotspots": "hotspots show",
+    "showHousekeeping": "cluster housekeeping",
     "showPlan": "cluster plan", "showPlatform": "platform", "showRelease": "release show",
     "showSeries": "cluster chart", "showSnapshots": "cluster snapshots",
     "showTenant": "tenant show", "streamAllEvents": "top",
