@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .commands import (  # noqa: F401 (they join the group)
+    autoscale,
     changes,
     charts,
     housekeeping,

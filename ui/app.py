@@ -76,7 +76,7 @@ def make_app(
     return tornado.web.Application(
         [*(peer_rules(peers) if peers is not None else ()), *api_rules(), *page_rules(),
          *create_rules(), *delivery_rules(), *change_rules(), *step_rules(), *operate_rules(),
-         *hotspot_rules(), *snapshot_rules(), *housekeeping_rules(),
+         *hotspot_rules(), *snapshot_rules(), *housekeeping_rules(), *housekeeping_rules(),
          *release_rules(), *access_rules(), *language_rules(), *log_rules(),
          *tenant_rules(), *platform_rules(), *alert_rules(), *chart_rules()],
         context=context, default_handler_class=NoPage, log_function=_log_request,

@@ -1,6 +1,7 @@
-"""Housekeeping: route and page; what every policy of a cluster sees, does next, and waits for."""
+"""Housekeeping and autoscaling: routes and page; what policies see, do next, and wait for."""
 from __future__ import annotations
 
+from esaas.framework.service.autoscaling_views import AutoscaleView
 from esaas.framework.service.errors import NotFound, ServiceError, Unavailable
 from esaas.framework.service.housekeeping_views import HousekeepingView
 from tornado.routing import URLSpec
@@ -21,7 +22,14 @@ async def housekeeping(call: Call) -> Reply:
     return Reply(await call.service.housekeeping(call.name))
 
 
+async def autoscale(call: Call) -> Reply:
+    """``GET /v1/clusters/{name}/autoscale``."""
+    return Reply(await call.service.autoscale(call.name))
+
+
 HOUSEKEEPING_ROUTES = (
+    get(f"{CLUSTER}/autoscale", autoscale, "showAutoscale", "What every group with a policy should "
+        "do, by which figures, and what keeps the service from doing it", AutoscaleView),
     get(f"{CLUSTER}/housekeeping", housekeeping, "showHousekeeping", "What every policy of a "
         "cluster sees, what it has done last, would do next, and which gate holds it",
         HousekeepingView, refuses=(Unavailable,)),
@@ -44,8 +52,9 @@ class Housekeeping(Change):
         except ServiceError as error:
             problem = error
             self.set_status(error.status)
+        scaling = await service.autoscale(name)
         self.render("housekeeping.html", c=detail, report=report, problem=problem,
-                    titles=POLICIES)
+                    titles=POLICIES, scaling=scaling)
 
 
 def housekeeping_rules() -> list[URLSpec]:

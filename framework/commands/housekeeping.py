@@ -19,7 +19,8 @@ def _lines(acts: list[dict[str, Any]]) -> str:
 
 def _state(one: dict[str, Any]) -> str:
     last = one["last"]
-    done = f"last: {last['status']} {when(last['asked_at'])} {safe(last['message'])}" if last else ""
+    done = (f"last: {last['status']} {when(last['asked_at'])} {safe(last['message'])}"
+            if last else "")
     return "\n".join(filter(None, (f"[yellow]{safe(one['acts_not_because'])}[/]", done)))
 
 

@@ -22,6 +22,7 @@ from .facts import (
     Link,
     NodeRecord,
     NodeState,
+    Scaled,
     Seat,
     Secret,
     Seeds,
@@ -253,7 +254,20 @@ def _spec_accepted(state: ClusterState, event: ev.SpecAccepted) -> ClusterState:
     if event.revision <= state.revision:
         return state
     return replace(state, spec=event.spec, revision=event.revision, canary=None,
-                   setback=event.why)
+                   setback=event.why, scaled=_scaled(state, event))
+
+
+def _scaled(state: ClusterState, event: ev.SpecAccepted) -> Mapping[str, Scaled]:
+    """When the number of nodes of each wanted group was changed last."""
+    found = {}
+    for group in event.spec.groups:
+        before = state.spec.group(group.name)
+        if before is not None and before.count != group.count:
+            found[group.name] = Scaled(event.at, before.count, group.count,
+                                       event.by or event.why, event.because)
+        elif group.name in state.scaled:
+            found[group.name] = state.scaled[group.name]
+    return MappingProxyType(found)
 
 
 def _change_approved(state: ClusterState, event: ev.ChangeApproved) -> ClusterState:

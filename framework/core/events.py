@@ -191,6 +191,8 @@ class SpecAccepted(Event):
     spec: ClusterSpec
     override: str = ""                  # a change rule that was overridden for it
     why: str = ""                       # when nobody asked for it: what it mends
+    by: str = ""                        # which policy asked for it; empty: people
+    because: str = ""                   # what the policy saw
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from .alerts.policy import AlertPolicy
+from .autoscale_spec import Autoscale
 from .constraints import from_lists, parse
 from .errors import EsaasError, Fault
 from .hours import PATTERN as HOURS
@@ -270,6 +271,7 @@ class NodeGroup(_Model):
     settings: dict[str, SettingValue] = {}
     jvm_options: tuple[str, ...] = ()
     files: tuple[ConfigFile, ...] = ()
+    autoscale: Autoscale | None = Field(None, description="nothing: only people change count")
 
     @model_validator(mode="before")
     @classmethod
@@ -332,6 +334,19 @@ class NodeGroup(_Model):
             raise ValueError(f"a group of kind {self.kind} has no {', '.join(wrong)}")
         if self.is_sidecar and not self.command:
             raise ValueError("a sidecar needs a command")
+        return self
+
+    @model_validator(mode="after")
+    def _scales(self) -> NodeGroup:
+        wish = self.autoscale
+        if wish is None:
+            return self
+        if "data" not in self.roles:
+            raise ValueError("autoscale: only of groups with the role data; masters are a quorum "
+                             "that people choose")
+        if not wish.min <= self.count <= wish.max:
+            raise ValueError(f"count {self.count} is not from autoscale.min {wish.min} to "
+                             f"autoscale.max {wish.max}")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ..telemetry.readings import Board
 from .alerts.views import AlertEvent, AlertView, SilenceView, SinkResult
+from .autoscaling_views import AutoscaleView
 from .hotspot_views import HostSpotsView, HotspotsView
 from .housekeeping_views import HousekeepingView
 from .platform import PlatformView
@@ -298,6 +299,9 @@ class ClusterService(Protocol):
 
         NotFound, Invalid for an unknown dimension, Unavailable.
         """
+
+    async def autoscale(self, name: str) -> AutoscaleView:
+        """What every group with a policy should do, why, and what holds it; NotFound."""
 
     async def housekeeping(self, name: str) -> HousekeepingView:
         """What every policy of a cluster sees, would do next, and waits for.

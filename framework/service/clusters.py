@@ -35,6 +35,7 @@ from ..telemetry.readings import Board
 from . import present
 from .access.access import Access, read_token_file
 from .alerts.alerts import Alerts
+from .autoscaling import Autoscaling
 from .balancing import Balancing
 from .base import confirmed
 from .below import Below
@@ -75,8 +76,8 @@ WATCHER_QUEUE = 1000                # a watcher that is further behind loses the
 MAX_CLUSTERS = 1000
 
 
-class Clusters(Peering, Running, Changing, Balancing, Housekeeping, Securing, Tenants,
-               Releases, Platform, Measuring, Charting, Alerts):
+class Clusters(Peering, Running, Autoscaling, Changing, Balancing, Housekeeping, Securing,
+               Tenants, Releases, Platform, Measuring, Charting, Alerts):
     """Fulfils ``ClusterService``.
 
     Raises StoreBusy when another process uses the same state directory, StoreError when the store
@@ -109,7 +110,7 @@ class Clusters(Peering, Running, Changing, Balancing, Housekeeping, Securing, Te
         self._foreign, self._lines = Foreign(), WeakKeyDictionary()
         self._host_records = {}
         self._host_task = None
-        self._kept = {}
+        self._kept, self._watched = {}, {}
         self._register = Register(self._store, self._instance)
         self._operator = operator_of(settings)
         self._below = Below(self._operator, parse_address(settings.store)[0]
@@ -158,6 +159,7 @@ class Clusters(Peering, Running, Changing, Balancing, Housekeeping, Securing, Te
         self._measure_tasks = self._start_measuring()
         self._balance_task = asyncio.create_task(self.balance_by_itself(), name="balance")
         self._keep_task = asyncio.create_task(self.keep_house(), name="housekeeping")
+        self._autoscale_task = asyncio.create_task(self.autoscale_by_itself(), name="autoscale")
         await self._start_tenants()
         self._start_alerts()
         log.info("service started", clusters=len(self._loops), mesos=self.settings.mesos_master)
@@ -167,7 +169,8 @@ class Clusters(Peering, Running, Changing, Balancing, Housekeeping, Securing, Te
         if self._sharing is not None:
             await self._sharing.stop()
         for task in (self._host_task, self._port_task, self._balance_task,
-                     self._keep_task, *self._measure_tasks):
+                     self._keep_task, self._autoscale_task,
+                     *self._measure_tasks):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

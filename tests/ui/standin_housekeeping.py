@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from esaas.framework.core import events as ev
 from esaas.framework.core.apply import apply
-from esaas.framework.core.facts import Identity
+from esaas.framework.core.autoscale import BY, Sample, advise
+from esaas.framework.core.facts import Identity, Scaled
 from esaas.framework.core.housekeeping import policies
 from esaas.framework.core.indices import Alias, Disk, Index, IndexLook, Quiet
 from esaas.framework.core.plan import founded
 from esaas.framework.core.spec import parse_spec
+from esaas.framework.service.autoscaling import group_view
+from esaas.framework.service.autoscaling_views import AutoscaleView
 from esaas.framework.service.errors import Unavailable
 from esaas.framework.service.housekeeping import policy_view
 from esaas.framework.service.housekeeping_views import HousekeepingView
@@ -32,6 +36,22 @@ class HousekeepingStandIn:
 
     def _find(self, name: str) -> Fake:
         raise NotImplementedError
+
+    async def autoscale(self, name: str) -> AutoscaleView:
+        fake, now = self._find(name), time.time()
+        if name != "demo":
+            return AutoscaleView(cluster=name, at=now, groups=[])
+        body = fake.spec.model_dump()
+        count = body["groups"][0]["count"]
+        body["groups"][0]["autoscale"] = {"min": 1, "max": 9, "window_s": 30, "mode": "act"}
+        state = founded(Identity(name, "acme", "uid", 1.0), parse_spec(body))
+        state = replace(state, scaled={"node": Scaled(now - 60, count - 1, count, BY,
+                                                      "disk 81 % used, above 75")})
+        [group] = [one for one in state.spec.groups if one.autoscale is not None]
+        samples = [Sample(now - ago, count, {"disk_percent": 82.0}) for ago in (30, 20, 10, 0)]
+        found = advise(replace(state, scaled={}), group, samples, now)
+        return AutoscaleView(cluster=name, at=now, groups=[group_view(
+            state, group, found, ["quota_memory: 1024 MB more than the tenant may have"], now)])
 
     async def housekeeping(self, name: str) -> HousekeepingView:
         fake = self._find(name)

@@ -40,6 +40,7 @@ COMMANDS = {
     "runOperation": "cluster flush", "scaleCluster": "cluster scale", "searchLog": "log",
     "setPassword": "user password", "setSecrets": "secret set", "setSwitch": "cluster switch set",
     "setTenant": "tenant set", "showAgent": "agent list", "showAlert": "alert show",
+    "showAutoscale": "cluster autoscale",
     "showCluster": "cluster show", "showCredentials": "secret credentials",
     "showDelivery": "cluster facts", "showHostSeries": "agent load",
     "showHostSpots": "hotspots hosts", "showHotspots": "hotspots show",

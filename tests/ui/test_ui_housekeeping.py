@@ -51,3 +51,21 @@ def test_the_command_line(live: LiveApp) -> None:
                                   env={"ESAAS_URL": live.url, "COLUMNS": "300"})
         assert done.exit_code == 0, done.output
         assert text in done.output
+
+
+def test_advice_on_the_number_of_nodes_is_told_with_its_figures(live: LiveApp) -> None:
+    [found] = ask(live, "GET", "/v1/clusters/demo/autoscale").json["groups"]
+    assert found["advice"] == "out" and found["wanted"] == found["count"] + 1
+    assert found["why"].startswith("disk 82 % used, above 75: ")
+    assert found["held_by"].startswith("cluster_formed: "), "the stand-in never forms"
+    assert found["last"]["by"] == "autoscale: act"
+    page = ask(live, "GET", "/clusters/demo/housekeeping").text
+    for shown in ("disk 82 % used, above 75", "cluster_formed", "quota_memory", "autoscale: act"):
+        assert shown in page, shown
+    assert ask(live, "GET", "/v1/clusters/logs/autoscale").json["groups"] == []
+    assert ask(live, "GET", "/v1/clusters/none/autoscale").status == 404
+    for name, text in {"demo": "disk 82 % used", "logs": "No group"}.items():
+        done = CliRunner().invoke(main, ["cluster", "autoscale", name],
+                                  env={"ESAAS_URL": live.url, "COLUMNS": "300"})
+        assert done.exit_code == 0, done.output
+        assert text in done.output
