@@ -375,6 +375,8 @@ def test_indices_beyond_a_guard_are_listed_and_left_as_they_are() -> None:
     assert found.acts == () and found.leaves == (
         Act("a", "index.max_result_window is 50000, at most 10000"),)
     assert "at most 100 MB" in found.sees
+    tight = limits.find_guards(Guards(max_result_window=9000), look(*some))
+    assert [act.target for act in tight.leaves] == ["a", "b"], "what says nothing has the default"
 
 
 # -------------------------------------------------------------- errands, gates, plans
@@ -445,6 +447,21 @@ def test_each_gate_holds_by_its_name(gate: str, wish: dict[str, Any],
     waiting = apply(state, policies.asked(plan(state), "e1", NOW))
     held = errands.held(waiting, waiting.errands[0], NOW)
     assert held is not None and held.name == gate and begun(waiting) == []
+
+
+def test_what_was_merged_and_is_as_it_was_is_not_merged_again_and_again() -> None:
+    state = calm(**MERGING)
+    state = apply(state, policies.asked(plan(state), "e1", NOW))
+    state = apply(state, ev.ErrandProgress(NOW, "e1", 1, 2))
+    cut_off = apply(state, ev.EsActed(NOW, "RunErrand", True, "merged none", "e1"))
+    assert targets(plan(cut_off).found) == ["logs-1"], "the hours were over"
+    state = apply(state, ev.ErrandProgress(NOW, "e1", 2, 2))
+    state = apply(state, ev.EsActed(NOW, "RunErrand", True, "merged logs-1", "e1"))
+    found = plan(state).found
+    assert found.acts == () and "it was merged, and has up to 8" in found.leaves[0].why
+    written = index(written=1001)
+    [again] = policies.plans(state, look(written), quiet(written))
+    assert targets(again.found) == ["logs-1"]
 
 
 def test_deletions_wait_for_a_snapshot_and_rollovers_for_a_switch() -> None:

@@ -6,14 +6,16 @@ from ..indices import IndexLook
 from .findings import Act, Finding, finding
 
 GUARDS, CACHES = "guards", "caches"
+# What an index has that says nothing: Elasticsearch reference, "Index modules", "Mapping".
+DEFAULTS = {"index.max_result_window": 10_000, "index.mapping.total_fields.limit": 1000}
 
 
 def find_guards(rule: Guards, look: IndexLook) -> Finding:
     """Every index whose setting is beyond its guard; the settings stay as people have made them."""
     wanted = rule.limits()
-    beyond = [Act(index.name, f"{key} is {index.limits[key]}, at most {limit}")
+    beyond = [Act(index.name, f"{key} is {found}, at most {limit}")
               for _, index in sorted(look.indices.items()) for key, limit in wanted.items()
-              if index.limits.get(key, 0) > limit]
+              if (found := index.limits.get(key, DEFAULTS[key])) > limit]
     sees = f"{len(beyond)} settings of {len(look.indices)} indices are beyond a guard"
     if rule.request_mb is not None:
         sees += f"; nodes take requests of at most {rule.request_mb} MB"

@@ -5,16 +5,23 @@ not get one. Source: Elasticsearch reference, "Force merge".
 """
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from ..housekeeping_spec import Merge
 from ..indices import Index, IndexLook, Memory, quiet_since
 from .findings import Act, Finding, finding, span
 
 POLICY = "merge"
+NONE: Memory = MappingProxyType({})
 DISK_KEPT = 0.10                    # of a disk: the high watermark leaves no less
 
 
-def find(rule: Merge, look: IndexLook, memory: Memory) -> Finding:
-    """What is to be merged, those with the most segments first."""
+def find(rule: Merge, look: IndexLook, memory: Memory, merged_before: Memory = NONE) -> Finding:
+    """What is to be merged, those with the most segments first.
+
+    ``merged_before``: what has been merged, and was not written to since then; once is enough,
+    whatever came of it.
+    """
     writers = look.write_indices()
     room_mb = _room_mb(look)
     wanted: list[tuple[int, Act]] = []
@@ -24,6 +31,8 @@ def find(rule: Merge, look: IndexLook, memory: Memory) -> Finding:
             merged += 1
             continue
         why = _not_because(rule, look, memory, index, writers.get(index.name, ""), room_mb)
+        if not why and quiet_since(merged_before, index) is not None:
+            why = f"it was merged, and has up to {index.segments} segments a shard all the same"
         if why:
             leaves.append(Act(index.name, why))
             continue

@@ -29,10 +29,11 @@ from ..gates import (
     staying_data_nodes,
 )
 from ..housekeeping_spec import Merge
-from ..indices import IndexLook, Memory
+from ..indices import IndexLook, Memory, Quiet
 from ..snapshots import no_snapshot_runs
 from . import deletion, limits, merging, replicas, rollover, unblocking
 from .findings import Finding, parameters, rule_of
+from .findings import planned as planned_in
 
 MERGE, ROLL_OVER, DELETE = "merge_idle", "roll_over", "delete_indices"
 RAISE, RELEASE = "raise_replicas", "release_blocks"
@@ -67,8 +68,8 @@ def plans(state: ClusterState, look: IndexLook, memory: Memory,
     wish = state.spec.housekeeping
     found = []
     if wish.merge is not None:
-        found.append(_planned(MERGE, merging.find(wish.merge, look, memory), wish.merge, look,
-                              memory))
+        found.append(_planned(MERGE, merging.find(wish.merge, look, memory, _merged(state)),
+                              wish.merge, look, memory))
     found += [_planned(ROLL_OVER, rollover.find(rule, look), rule, look, memory)
               for rule in wish.rollover]
     found += [_planned(DELETE, deletion.find(rule, look, memory, taken), rule, look, memory)
@@ -91,6 +92,13 @@ def _planned(kind: str, found: Finding, rule: BaseModel, look: IndexLook, memory
              **more: str) -> Planned:
     indices = ((look.indices[act.target], memory.get(act.target)) for act in found.acts)
     return Planned(found, kind, parameters(found, rule, BY, indices, **more))
+
+
+def _merged(state: ClusterState) -> dict[str, Quiet]:
+    """Indices of merges that have got to their end, as they were then."""
+    return {name: quiet for item in state.errands if item.kind == MERGE
+            and item.status == "done" and item.total and item.done == item.total
+            for name, quiet in planned_in(item).items()}
 
 
 def wants_snapshots(state: ClusterState) -> bool:
