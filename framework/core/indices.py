@@ -74,6 +74,7 @@ class IndexLook:
     aliases: Mapping[str, Alias] = field(default_factory=lambda: MappingProxyType({}))
     disks: Mapping[str, Disk] = field(default_factory=lambda: MappingProxyType({}))
     high_watermark: str = ""            # as Elasticsearch has it: 90%, 0.9, 50gb; empty: not seen
+    clock_off_s: float | None = None    # the most that a data node's clock is off ours
 
     def subjects(self, patterns: str) -> list[Index]:
         """The indices that patterns name, without those of the system and of restore drills."""

@@ -22,7 +22,7 @@ SETTINGS = ("index.uuid", "index.creation_date", "index.number_of_*", "index.aut
 _SHARD = ("routing.primary", "routing.state", "docs.count", "store.size_in_bytes",
           "segments.count", "seq_no.max_seq_no")
 STATS = ",".join(f"indices.*.shards.*.{field}" for field in _SHARD)
-FS = "nodes.*.name,nodes.*.roles,nodes.*.fs.total"
+FS = "nodes.*.name,nodes.*.roles,nodes.*.timestamp,nodes.*.fs.total"
 WATERMARK = "cluster.routing.allocation.disk.watermark.high"
 LOOK_S = 30.0
 MB = 2.0**20
@@ -51,7 +51,8 @@ def look_of(now: float, settings: Mapping[str, Any], aliases: Mapping[str, Any],
     return IndexLook(now, {name: _index(name, item.get("settings") or {},
                                         (shards.get(name) or {}).get("shards") or {})
                            for name, item in settings.items()},
-                     _aliases(aliases), dict(_disks(disks)), _watermark(limits))
+                     _aliases(aliases), dict(_disks(disks)), _watermark(limits),
+                     _clock_off_s(now, disks))
 
 
 def _index(name: str, flat: Mapping[str, Any], shards: Mapping[str, Any]) -> Index:
@@ -98,14 +99,25 @@ def _aliases(answer: Mapping[str, Any]) -> dict[str, Alias]:
     return {name: Alias(name, tuple(found), writes.get(name)) for name, found in held.items()}
 
 
+def _data_nodes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Nodes that hold shards; from 7.10 on their roles are data, data_hot and so on."""
+    return [node for node in (answer.get("nodes") or {}).values()
+            if any(str(role).startswith("data") for role in node.get("roles") or ())]
+
+
 def _disks(answer: Mapping[str, Any]) -> Iterable[tuple[str, Disk]]:
-    """Of nodes that hold shards; from 7.10 on their roles are data, data_hot and so on."""
-    for node in (answer.get("nodes") or {}).values():
-        if any(str(role).startswith("data") for role in node.get("roles") or ()):
-            total = (node.get("fs") or {}).get("total") or {}
-            size, free = total.get("total_in_bytes"), total.get("available_in_bytes")
-            yield node["name"], Disk(size / MB if size is not None else None,
-                                     free / MB if free is not None else None)
+    for node in _data_nodes(answer):
+        total = (node.get("fs") or {}).get("total") or {}
+        size, free = total.get("total_in_bytes"), total.get("available_in_bytes")
+        yield node["name"], Disk(size / MB if size is not None else None,
+                                 free / MB if free is not None else None)
+
+
+def _clock_off_s(now: float, answer: Mapping[str, Any]) -> float | None:
+    clocks = [node.get("timestamp") for node in _data_nodes(answer)]
+    if not clocks or None in clocks:
+        return None
+    return max(abs(float(clock or 0) / 1000 - now) for clock in clocks)
 
 
 def _watermark(answer: Mapping[str, Any]) -> str:

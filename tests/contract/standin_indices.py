@@ -1,6 +1,7 @@
 """A stand-in for Elasticsearch that has indices, as far as housekeeping asks it for them."""
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +22,7 @@ class IndexStandIn:
         self.before_each: Any = lambda call: None   # somebody else's hand
         self.failing = ""                           # the path whose answer is an error
         self.made = 0
+        self.clock_off_s = 0.0
 
     def add(self, name: str, **more: Any) -> None:
         """An index of long ago: eight segments, 10 documents."""
@@ -74,9 +76,11 @@ class IndexStandIn:
         if first == "_snapshot":
             return {"snapshots": self.snapshots}
         if first == "_nodes":
-            return {"nodes": {str(number): {"name": f"node-{number}", "roles": ["data"], "fs": {
-                "total": {"total_in_bytes": 100 * GB, "available_in_bytes": self.free_gb * GB}}}
-                for number in (1, 2)}}
+            total = {"total_in_bytes": 100 * GB, "available_in_bytes": self.free_gb * GB}
+            clock_ms = 1000 * (time.time() + self.clock_off_s)
+            return {"nodes": {str(number): {
+                "name": f"node-{number}", "roles": ["data"], "timestamp": clock_ms,
+                "fs": {"total": total}} for number in (1, 2)}}
         disk = {"watermark": {"high": "90%"}}
         return {"defaults": {"cluster": {"routing": {"allocation": {"disk": disk}}}}}
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ async def test_what_a_real_node_answers_is_understood(version: str) -> None:
     assert (gone.documents, gone.written, gone.segments, gone.store_mb) == (None,) * 4, "closed"
     assert look.aliases == {"logs": Alias("logs", ("logs-000001",), "logs-000001"),
                             "all": Alias("all", ("logs-000001", "old-1"))}
+    assert look.clock_off_s is not None and look.clock_off_s > 1e9, "it is not 1970 there"
     assert look.high_watermark == "90%" and 0 < (look.disks["node-1"].used_percent or 0) < 100
     assert [one.name for one in look.subjects("*")] == ["gone", "logs-000001", "old-1"]
 
@@ -70,7 +72,7 @@ async def asked(client: IndexStandIn, **wish: Any) -> Errand:
     """The errand of the only policy of a wish, decided on what there is, quiet since long ago."""
     state = formed(3, spec(group(count=3), housekeeping=wish))
     there: Any = client
-    look = await indices.look(there, 1e9)
+    look = await indices.look(there, time.time())
     memory = {name: Quiet(one.uuid, one.written, LONG_AGO)
               for name, one in remembered({}, look).items()}
     [found] = policies.plans(state, look, memory, [] if policies.wants_snapshots(state) else None)
@@ -134,6 +136,13 @@ async def test_only_with_a_snapshot_that_is_still_there(client: IndexStandIn) ->
     assert await run(client, item) == "deleted none", "begun before the last write"
     client.snapshots = [shot, shot | {"start_time_in_millis": 6000, "indices": ["logs-2"]}]
     assert await run(client, item) == "deleted logs-2"
+
+
+async def test_with_a_clock_that_is_wrong_nothing_is_old(client: IndexStandIn) -> None:
+    item = await asked(client, **DELETING)
+    for off_s in (-400.0, 400.0):
+        client.clock_off_s = off_s
+        assert await run(client, item) == "deleted none" and client.done == []
 
 
 async def test_a_rule_that_only_tells_deletes_nothing_even_when_it_is_run(

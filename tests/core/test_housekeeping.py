@@ -65,7 +65,7 @@ def index(name: str = "logs-1", **more: Any) -> Index:
 def look(*indices: Index, aliases: tuple[Alias, ...] = (), at: float = T,
          disks: Mapping[str, Disk] = ROOM, **more: Any) -> IndexLook:
     return IndexLook(at, {one.name: one for one in indices}, {one.name: one for one in aliases},
-                     disks, **({"high_watermark": "90%"} | more))
+                     disks, **({"high_watermark": "90%", "clock_off_s": 1.0} | more))
 
 
 def quiet(*indices: Index, since: float = T - 5 * DAY_S) -> dict[str, Quiet]:
@@ -237,6 +237,8 @@ RULE = Deletion(pattern="logs-*", older_than_s=86400, dry_run=False)
     ("people have made it read-only", {"blocks": ("read_only",)}, {}),
     ("writes into it", {}, {"aliases": (Alias("logs", ("logs-0", "logs-1"), "logs-1"),)}),
     ("the only index of logs", {}, {"aliases": (Alias("logs", ("logs-1",)),)}),
+    ("no data node has told its clock", {}, {"clock_off_s": None}),
+    ("5.17 min apart", {}, {"clock_off_s": 310.0}),
     ("written to within", {"written": 1001}, {})])
 def test_an_old_index_stays(why: str, changed: dict[str, Any], more: dict[str, Any]) -> None:
     one = index(**changed)

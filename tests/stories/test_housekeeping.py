@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Kept(World):
     def look_after(self) -> list[str]:
         """What the service does at its pace: look, decide, ask; kinds of what it asked for."""
         there: Any = self.indices
-        look = asyncio.run(indices.look(there, 1e9))
+        look = asyncio.run(indices.look(there, time.time()))
         memory = {name: Quiet(one.uuid, one.written, 5.0)
                   for name, one in remembered({}, look).items()}
         asked = []
@@ -116,7 +117,7 @@ def test_what_people_take_back_while_it_waits_is_not_done(world: Kept) -> None:
     assert world.look_after() == [], "held by not_paused, so not even asked for"
     world.tick(ev.Paused(world.now, False))
     there: Any = world.indices
-    look = asyncio.run(indices.look(there, 1e9))
+    look = asyncio.run(indices.look(there, time.time()))
     found = policies.plans(world.state, look, {
         name: Quiet(one.uuid, one.written or 0, 5.0) for name, one in look.indices.items()})
     [deleting] = [one for one in found if one.kind == policies.DELETE]

@@ -67,7 +67,7 @@ class HousekeepingStandIn:
             Index("logs-000002", "u2", now - 9e4, documents=9, primary_mb=90.0, written=9,
                   store_mb=90.0, segments=5))},
             {"logs": Alias("logs", ("logs-000001", "logs-000002"), "logs-000002")},
-            {"node-0": Disk(9000.0, 5000.0)}, "90%")
+            {"node-0": Disk(9000.0, 5000.0)}, "90%", 0.0)
         memory = {item: Quiet(one.uuid, 9, now - 4e5) for item, one in looked.indices.items()}
         found = policies.plans(state, looked, memory)
         for number, one in enumerate(found[:1]):

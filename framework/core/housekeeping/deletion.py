@@ -13,6 +13,7 @@ from ..snapshots import Taken
 from .findings import Act, Finding, amount, finding, span
 
 POLICY = "delete"
+CLOCK_S = 300.0                     # clocks that are further apart say nothing of an age
 Listed = Sequence[Taken] | None         # snapshots of the cluster; None: not looked at
 
 
@@ -21,13 +22,15 @@ def find(rule: Deletion, look: IndexLook, memory: Memory, taken: Listed = None) 
     fitting = sorted(look.subjects(rule.pattern), key=lambda one: (one.created_at, one.name))
     writers, only = look.write_indices(), look.only_indices()
     newest = snapshots_of(taken) if taken is not None else None
+    doubt = _clock(look)
     due = _due(rule, fitting, look.at)
     acts: list[Act] = []
     leaves: list[Act] = []
     for index in fitting:
         if index.name not in due:
             continue
-        why = _not_because(rule, look.at, memory, index, newest) or _needed(index, writers, only)
+        why = (doubt or _not_because(rule, look.at, memory, index, newest)
+               or _needed(index, writers, only))
         (leaves if why else acts).append(Act(index.name, why or due[index.name]))
     total_mb = sum(one.store_mb or 0.0 for one in fitting)
     oldest = f", the oldest is {span(look.at - fitting[0].created_at)} old" if fitting else ""
@@ -52,6 +55,14 @@ def _due(rule: Deletion, fitting: Sequence[Index], now: float) -> dict[str, str]
                                      f"{amount(rule.max_total_mb)}; it is the oldest of them")
                 left_mb -= index.store_mb or 0.0
     return found
+
+
+def _clock(look: IndexLook) -> str:
+    """With a wrong clock everything looks old."""
+    if look.clock_off_s is None:
+        return "no data node has told its clock"
+    return "" if look.clock_off_s <= CLOCK_S else (
+        f"the clock of a data node and that of the service are {span(look.clock_off_s)} apart")
 
 
 def _needed(index: Index, writers: Mapping[str, str], only: Mapping[str, str]) -> str:
