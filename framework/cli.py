@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .commands import changes, charts, nodes, operate, templates  # noqa: F401 (they join the group)
+from .commands import (  # noqa: F401 (they join the group)
+    autoscale,
+    changes,
+    charts,
+    housekeeping,
+    nodes,
+    operate,
+    templates,
+)
 from .commands.access import login, logout, token, user, whoami
 from .commands.agents import agent
 from .commands.alerts import alert

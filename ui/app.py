@@ -22,6 +22,7 @@ from .create_pages import create_rules
 from .delivery_pages import delivery_rules
 from .forward import Forwarder
 from .hotspot_pages import hotspot_rules
+from .housekeeping_pages import housekeeping_rules
 from .language import language_rules, load
 from .node_log_pages import node_log_rules
 from .operate_pages import operate_rules
@@ -76,7 +77,7 @@ def make_app(
     return tornado.web.Application(
         [*(peer_rules(peers) if peers is not None else ()), *api_rules(), *page_rules(),
          *create_rules(), *delivery_rules(), *change_rules(), *step_rules(), *operate_rules(),
-         *hotspot_rules(), *snapshot_rules(),
+         *hotspot_rules(), *snapshot_rules(), *housekeeping_rules(), *housekeeping_rules(),
          *release_rules(), *access_rules(), *language_rules(), *log_rules(),
          *tenant_rules(), *platform_rules(), *alert_rules(), *chart_rules(), *node_log_rules()],
         context=context, default_handler_class=NoPage, log_function=_log_request,

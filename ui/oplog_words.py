@@ -37,6 +37,7 @@ RUNS = {"flush": "flush", "clear_cache": "cache_clear", "force_merge": "force_me
         "restore_drill": "restore_drill"}
 SUBJECTS = ("node", "switch", "user", "token", "host", "plugin", "step", "orphan", "ident")
 READS = frozenset({"events", "revisions", "users", "tokens", "fresh", "hotspots", "snapshots",
+                   "housekeeping", "autoscale",
                    "releases", "release", "followers", "platform",
                    "alerts", "alert_history", "silences",
                    "logs", "log_text", "log_hits"})

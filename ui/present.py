@@ -44,7 +44,9 @@ OPERATIONS = {"flush": "Flush", "clear_cache": "Clear caches", "force_merge": "F
 RECORDED = OPERATIONS | {
     "move_shards": "Move shards", "snapshot": "Snapshot", "restore": "Restore",
     "restore_drill": "Restore drill", "put_repository": "Check the repository",
-    "expire_snapshots": "Delete old snapshots"}
+    "expire_snapshots": "Delete old snapshots", "merge_idle": "Merge idle indices",
+    "roll_over": "Roll an alias over", "delete_indices": "Delete old indices",
+    "raise_replicas": "Raise replicas", "release_blocks": "Release indices after a full disk"}
 UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 

@@ -33,6 +33,7 @@ from .gate import check_spec
 from .health_routes import HEALTH_ROUTES
 from .host_routes import HOST_ROUTES
 from .hotspot_pages import HOTSPOT_ROUTES
+from .housekeeping_pages import HOUSEKEEPING_ROUTES
 from .metrics_routes import METRICS_ROUTES
 from .models import (
     DeleteQuery,
@@ -275,7 +276,7 @@ ROUTES: tuple[Route, ...] = (
     *OPERATE_ROUTES,
     *HOST_ROUTES, *HOTSPOT_ROUTES, *SNAPSHOT_ROUTES,
     *RELEASE_ROUTES, *PLATFORM_ROUTES, *METRICS_ROUTES,
-    *CHART_ROUTES,
+    *CHART_ROUTES, *HOUSEKEEPING_ROUTES,
     *DISCOVERY_ROUTES,
     *TENANT_ROUTES,
     *ACCESS_ROUTES,

@@ -22,6 +22,7 @@ from .facts import (
     Link,
     NodeRecord,
     NodeState,
+    Scaled,
     Seat,
     Secret,
     Seeds,
@@ -266,7 +267,20 @@ def _spec_accepted(state: ClusterState, event: ev.SpecAccepted) -> ClusterState:
     if event.revision <= state.revision:
         return state
     return replace(state, spec=event.spec, revision=event.revision, canary=None,
-                   setback=event.why)
+                   setback=event.why, scaled=_scaled(state, event))
+
+
+def _scaled(state: ClusterState, event: ev.SpecAccepted) -> Mapping[str, Scaled]:
+    """When the number of nodes of each wanted group was changed last."""
+    found = {}
+    for group in event.spec.groups:
+        before = state.spec.group(group.name)
+        if before is not None and before.count != group.count:
+            found[group.name] = Scaled(event.at, before.count, group.count,
+                                       event.by or event.why, event.because)
+        elif group.name in state.scaled:
+            found[group.name] = state.scaled[group.name]
+    return MappingProxyType(found)
 
 
 def _change_approved(state: ClusterState, event: ev.ChangeApproved) -> ClusterState:
@@ -604,7 +618,8 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.SwitchSet: switches.set_, ev.SwitchBack: switches.back,
     ev.SwitchIntended: switches.intended, ev.SwitchRestored: switches.restored,
     ev.ErrandAsked: errands.asked, ev.ErrandBegun: errands.begun,
-    ev.ErrandProgress: errands.progressed, ev.SnapshotsWanted: snapshots.wanted,
+    ev.ErrandDropped: errands.dropped, ev.ErrandProgress: errands.progressed,
+    ev.SnapshotsWanted: snapshots.wanted,
     ev.DrainIntended: _drain_intended, ev.GrowIntended: _grow_intended,
     ev.CompleteIntended: _complete_intended, ev.OwedReturned: _owed_returned,
     ev.GrownSeen: _grown_seen, ev.RevisionSettled: _revision_settled,

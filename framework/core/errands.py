@@ -12,6 +12,7 @@ from . import balancing, snapshots
 from . import events as ev
 from .facts import ClusterState, Errand
 from .gates import Answer, view_is_fresh
+from .housekeeping import policies
 from .operations import RunErrand
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("flush", "clear_cache", "force_merge", "reroute_retry")
 KEPT = 50                           # the last ones, for people
-AT_ONCE = 2                         # a force merge must not hold up a flush
+AT_ONCE = 4                         # a force merge and a snapshot must not hold up a flush
 
 
 def _with(state: ClusterState, changed: Errand) -> ClusterState:
@@ -71,9 +72,18 @@ def ended(state: ClusterState, event: ev.EsActed) -> ClusterState:
     return snapshots.ended(_with(state, changed), changed)
 
 
+def dropped(state: ClusterState, event: ev.ErrandDropped) -> ClusterState:
+    """It is not run any more; one that has ended stays as it is."""
+    found = find(state, event.errand)
+    if found is None or found.ended_at is not None:
+        return state
+    return _with(state, replace(found, status="failed", ended_at=event.at, message=event.why))
+
+
 def held(state: ClusterState, item: Errand, now: float) -> Answer | None:
     """The gate that an errand waits for; None when it may begin."""
-    return balancing.held(state, item, now) or snapshots.held(state, item, now)
+    return (balancing.held(state, item, now) or snapshots.held(state, item, now)
+            or policies.held(state, item, now))
 
 
 def run(draft: Draft) -> None:
@@ -85,6 +95,10 @@ def run(draft: Draft) -> None:
                 if item.ended_at is None and item.id in state.errands_sent])
     for item in state.errands:
         if item.ended_at is None and item.id not in state.errands_sent and busy < AT_ONCE:
+            withdrawn = policies.withdrawn(state, item)
+            if withdrawn:
+                draft.note(ev.ErrandDropped(draft.now, item.id, withdrawn))
+                continue
             if item.status == "waiting" and held(draft.state, item, now):
                 continue                    # each look at the cluster asks again
             busy += 1

@@ -206,6 +206,8 @@ class SpecAccepted(Event):
     spec: ClusterSpec
     override: str = ""                  # a change rule that was overridden for it
     why: str = ""                       # when nobody asked for it: what it mends
+    by: str = ""                        # which policy asked for it; empty: people
+    because: str = ""                   # what the policy saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,6 +513,14 @@ class ErrandBegun(Event):
     """An errand is about to be run."""
 
     errand: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandDropped(Event):
+    """An errand is not to be run any more."""
+
+    errand: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,6 +353,17 @@ class SnapshotMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """The last change of the number of nodes of a group."""
+
+    at: float
+    count_before: int
+    count: int
+    by: str = ""                        # empty: people
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """That a secure setting is there; its value is never among the facts."""
 
@@ -423,6 +434,7 @@ class ClusterState:
     maintenance: Mapping[str, HostPlan] = field(       # by host
         default_factory=lambda: MappingProxyType({}))
     snapshots: SnapshotMemory | None = None     # None: none were ever wanted
+    scaled: Mapping[str, Scaled] = field(default_factory=lambda: MappingProxyType({}))  # by group
     deleting: bool = False
     removed: bool = False               # the framework is torn down: nothing is left to do
 

@@ -57,7 +57,7 @@ def wanted(state: ClusterState) -> dict[str, str]:
 
     A remote cluster whose nodes are not known (yet) is left as it is.
     """
-    found = {key: text(value) for key, value in state.spec.settings.items()
+    found = {key: text(value) for key, value in state.spec.cluster_settings().items()
              if is_live(key) and value is not None}
     for remote in state.spec.remotes:
         seeds = remote.seeds if remote.cluster is None else state.remotes.get(remote.cluster)

@@ -26,6 +26,7 @@ RESTORE, DRILL = "restore", "restore_drill"
 ASKABLE = (SNAPSHOT, RESTORE, DRILL)     # by people, too
 KINDS = (REPOSITORY, SNAPSHOT, EXPIRE, RESTORE, DRILL)
 OWN = "esaas"                       # the name of the repository in each cluster
+DRILLED = "esaas-drill-"            # how indices begin that a drill restores, and deletes again
 AGAIN_S = 300.0                     # what has failed is tried again after so long
 
 

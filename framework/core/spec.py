@@ -21,8 +21,12 @@ from pydantic import (
 )
 
 from .alerts.policy import AlertPolicy
+from .autoscale_spec import Autoscale
 from .constraints import from_lists, parse
 from .errors import EsaasError, Fault
+from .hours import PATTERN as HOURS
+from .hours import within
+from .housekeeping_spec import Housekeeping
 from .snapshot_spec import Snapshots
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$|^[a-z]$",
@@ -152,13 +156,11 @@ class Balance(_Model):
     min_gain_percent: int = Field(20, ge=5, le=90, description="of the standard deviation; less "
                                   "is left alone")
     max_moves_per_hour: int = Field(4, ge=1, le=100)
-    hours: str = Field("0-24", pattern=r"^([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-4])$",
-                       description="UTC, such as 22-6", examples=["22-6"])
+    hours: str = Field("0-24", pattern=HOURS, description="UTC, such as 22-6", examples=["22-6"])
 
     def at_hour(self, hour: int) -> bool:
         """Whether an hour of the day is among ``hours``."""
-        first, last = map(int, self.hours.split("-"))
-        return first <= hour < last if first < last else hour >= first or hour < last
+        return within(self.hours, hour)
 
 
 Url = Annotated[str, Field(pattern=r"^(https?|file)://\S+$", max_length=2000)]
@@ -285,6 +287,7 @@ class NodeGroup(_Model):
     settings: dict[str, SettingValue] = {}
     jvm_options: tuple[str, ...] = ()
     files: tuple[ConfigFile, ...] = ()
+    autoscale: Autoscale | None = Field(None, description="nothing: only people change count")
 
     @model_validator(mode="before")
     @classmethod
@@ -350,6 +353,19 @@ class NodeGroup(_Model):
         return self
 
     @model_validator(mode="after")
+    def _scales(self) -> NodeGroup:
+        wish = self.autoscale
+        if wish is None:
+            return self
+        if "data" not in self.roles:
+            raise ValueError("autoscale: only of groups with the role data; masters are a quorum "
+                             "that people choose")
+        if not wish.min <= self.count <= wish.max:
+            raise ValueError(f"count {self.count} is not from autoscale.min {wish.min} to "
+                             f"autoscale.max {wish.max}")
+        return self
+
+    @model_validator(mode="after")
     def _heap_fits(self) -> NodeGroup:
         if self.is_sidecar:
             return self
@@ -385,6 +401,7 @@ class ClusterSpec(_Model):
     security: Security = Security()
     balance: Balance = Balance()
     snapshots: Snapshots | None = Field(None, description="nothing: as the platform does it")
+    housekeeping: Housekeeping = Housekeeping()
     virtual_port: int | None = Field(None, ge=1024, le=65535, description="the port that HAProxy "
                                      "answers on for all nodes; nothing: a free one")
     virtual_roles: tuple[Role, ...] = Field((), description="roles with a virtual port of their "
@@ -420,17 +437,19 @@ class ClusterSpec(_Model):
         return wish.repository.place(self.tenant, self.name)
 
     def cluster_settings(self) -> dict[str, SettingValue]:
-        """The settings of all nodes, with the path of a repository on a shared disk.
+        """The settings of all nodes, with those that policies bring.
 
-        Elasticsearch writes snapshots only below ``path.repo``.
+        Elasticsearch writes snapshots only below ``path.repo``, so a repository on a shared disk
+        is there.
         """
+        settings = {**self.settings, **self.housekeeping.settings}
         wish = self.snapshot_wish
         path = wish.repository.shared_path if wish is not None and wish.repository else None
         if path is None:
-            return self.settings
-        said = self.settings.get("path.repo")
+            return settings
+        said = settings.get("path.repo")
         paths = [*(said if isinstance(said, list) else [said] if said else []), path]
-        return {**self.settings, "path.repo": list(dict.fromkeys(paths))}
+        return {**settings, "path.repo": list(dict.fromkeys(paths))}
 
     @property
     def scheme(self) -> str:
@@ -553,6 +572,15 @@ class ClusterSpec(_Model):
                          + ", ".join(own))
         if wrong:
             raise ValueError("; ".join(wrong))
+        return self
+
+    @model_validator(mode="after")
+    def _set_once(self) -> ClusterSpec:
+        owners: tuple[ClusterSpec | NodeGroup, ...] = (self, *self.groups)
+        twice = sorted({key for owner in owners for key in owner.settings
+                        if key in self.housekeeping.settings})
+        if twice:
+            raise ValueError(f"settings: set by housekeeping already: {', '.join(twice)}")
         return self
 
     @model_validator(mode="after")

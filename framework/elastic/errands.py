@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ..core.balancing import moves_of
 from ..core.facts import Errand
 from ..core.hotspots import Move
-from . import snapshots
+from . import housekeeping, snapshots
 from .client import EsClient
 from .errors import ErrandFailed
 
@@ -132,7 +132,8 @@ def _has_moved(places: Places, move: Move) -> bool:
 
 _ERRANDS: dict[str, Callable[[EsClient, Errand, int, Tell], Awaitable[str]]] = {
     "flush": flush, "clear_cache": clear_cache, "force_merge": force_merge,
-    "reroute_retry": reroute_retry, "move_shards": move_shards, **snapshots.RUNS}
+    "reroute_retry": reroute_retry, "move_shards": move_shards, **snapshots.RUNS,
+    **housekeeping.RUNS}
 
 
 async def run(client: EsClient, errand: Errand, major: int, tell: Tell) -> str:

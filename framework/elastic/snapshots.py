@@ -26,7 +26,6 @@ VERIFY_S = 120.0
 LONGEST_S = 24 * 3600.0             # of one snapshot or restore
 AWAY_S = 300.0                      # nobody answers for so long: whoever looks gives up
 UNASSIGNED_S = 120.0                # a restored primary that finds no place for so long has failed
-DRILL = "esaas-drill-"
 
 
 class SnapshotFailed(ErrandFailed):
@@ -215,9 +214,9 @@ async def drill(client: EsClient, errand: Errand, major: int, tell: Tell) -> str
     newest = complete[-1]
     index = next((one for one in sorted(newest.indices) if not one.startswith(".")),
                  newest.indices[0])
-    target = DRILL + index
+    target = core.DRILLED + index
     try:
-        await _begin(client, repository, newest.name, [index], DRILL,
+        await _begin(client, repository, newest.name, [index], core.DRILLED,
                      {"index.number_of_replicas": 0})
         shards = await _restored(client, [target], tell)
         counted = await client.request("GET", f"/{quote(target, safe='')}/_count",
@@ -229,7 +228,7 @@ async def drill(client: EsClient, errand: Errand, major: int, tell: Tell) -> str
 
 async def _sweep(client: EsClient) -> None:
     """Delete what drills have made, each by its whole name."""
-    for name in sorted(one for one in await _existing(client) if one.startswith(DRILL)):
+    for name in sorted(one for one in await _existing(client) if one.startswith(core.DRILLED)):
         await client.request("DELETE", f"/{quote(name, safe='')}", missing_ok=True)
 
 

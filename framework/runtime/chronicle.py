@@ -57,6 +57,11 @@ def _tell_cluster(old: ClusterState, new: ClusterState) -> Iterator[Told]:
         into = ", ".join(new.seeds.log_urls)
         yield Told("logs_aimed", f"logs are shipped to {into}" if into else
                    "logs are shipped no more")
+    for name, scaled in new.scaled.items():
+        if scaled.by and scaled.why and old.scaled.get(name) != scaled:
+            yield Told("autoscaled", f"{name}: {scaled.count_before} nodes become {scaled.count}, "
+                       f"by {scaled.by}: {scaled.why}", details={
+                           "group": name, "count": scaled.count, "by": scaled.by})
     if new.setback and new.setback != old.setback:
         yield Told("change_failed", new.setback, "error")
     if new.bootstrap.cluster_uuid and not old.bootstrap.cluster_uuid:

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from ..telemetry.readings import Board
 from .alerts.views import AlertEvent, AlertView, SilenceView, SinkResult
+from .autoscaling_views import AutoscaleView
 from .hotspot_views import HostSpotsView, HotspotsView
+from .housekeeping_views import HousekeepingView
 from .log_views import LogAsked, LogHitsView, LogsView, LogTextView
 from .platform import PlatformView
 from .releases import Follower, FollowerRequest, OutcomeRequest, Release, ReleaseRequest
@@ -297,6 +299,15 @@ class ClusterService(Protocol):
         """How evenly a cluster's nodes bear their load, and what moving which shard would do.
 
         NotFound, Invalid for an unknown dimension, Unavailable.
+        """
+
+    async def autoscale(self, name: str) -> AutoscaleView:
+        """What every group with a policy should do, why, and what holds it; NotFound."""
+
+    async def housekeeping(self, name: str) -> HousekeepingView:
+        """What every policy of a cluster sees, would do next, and waits for.
+
+        NotFound, Unavailable.
         """
 
     async def apply_hotspots(self, name: str, dimension: str | None,

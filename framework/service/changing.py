@@ -57,8 +57,11 @@ class Changing(Base):
             return await self._change(loop, found, dry_run, override)
 
     async def _change(self, loop: ClusterLoop, new: ClusterSpec, dry_run: bool,
-                      override: str | None) -> Accepted:
-        """One door for every new spec: checked, previewed, stored."""
+                      override: str | None, by: str = "", because: str = "") -> Accepted:
+        """One door for every new spec: checked, previewed, stored.
+
+        ``by`` is the policy that asks when nobody does, ``because`` what it saw.
+        """
         name, state = loop.name, loop.state
         self._not_deleting(loop)
         if new == state.spec:
@@ -78,7 +81,8 @@ class Changing(Base):
                 return Accepted(cluster=name, revision=revision, preview=preview,
                                 message="the change can be made; nothing was changed")
             await self._claim_ports(new)
-            await self._command(loop, ev.SpecAccepted(time.time(), revision, new, override or ""))
+            await self._command(loop, ev.SpecAccepted(time.time(), revision, new, override or "",
+                                                      by=by, because=because))
         return Accepted(cluster=name, revision=revision, preview=preview,
                         message="; ".join(preview.changes) or f"revision {revision} is wanted")
 

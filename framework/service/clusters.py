@@ -36,6 +36,7 @@ from . import present
 from .access.access import Access, read_token_file
 from .addresses import addresses_of
 from .alerts.alerts import Alerts
+from .autoscaling import Autoscaling
 from .balancing import Balancing
 from .base import confirmed
 from .below import Below
@@ -46,6 +47,7 @@ from .delivery import build_executor
 from .errors import Conflict, Unavailable
 from .figures import Starts
 from .foreign import Foreign, Member
+from .housekeeping import Housekeeping
 from .log_reader import LogReader
 from .logs import Logs
 from .measuring import Measuring
@@ -77,8 +79,8 @@ WATCHER_QUEUE = 1000                # a watcher that is further behind loses the
 MAX_CLUSTERS = 1000
 
 
-class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
-               Releases, Platform, Logs, Measuring, Charting, Alerts):
+class Clusters(Peering, Running, Autoscaling, Changing, Balancing, Housekeeping, Securing,
+               Tenants, Releases, Platform, Logs, Measuring, Charting, Alerts):
     """Fulfils ``ClusterService``.
 
     Raises StoreBusy when another process uses the same state directory, StoreError when the store
@@ -111,6 +113,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._foreign, self._lines = Foreign(), WeakKeyDictionary()
         self._host_records = {}
         self._host_task = None
+        self._kept, self._watched = {}, {}
         self._register = Register(self._store, self._instance)
         self._operator = operator_of(settings)
         addresses = addresses_of(settings, self._operator)
@@ -160,6 +163,8 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         self._port_task = asyncio.create_task(self._watch_ports(), name="ports")
         self._measure_tasks = self._start_measuring()
         self._balance_task = asyncio.create_task(self.balance_by_itself(), name="balance")
+        self._keep_task = asyncio.create_task(self.keep_house(), name="housekeeping")
+        self._autoscale_task = asyncio.create_task(self.autoscale_by_itself(), name="autoscale")
         await self._start_tenants()
         self._start_alerts()
         log.info("service started", clusters=len(self._loops), mesos=self.settings.mesos_master)
@@ -169,6 +174,7 @@ class Clusters(Peering, Running, Changing, Balancing, Securing, Tenants,
         if self._sharing is not None:
             await self._sharing.stop()
         for task in (self._host_task, self._port_task, self._balance_task,
+                     self._keep_task, self._autoscale_task,
                      *self._measure_tasks):
             if task is not None:
                 task.cancel()

@@ -11,6 +11,7 @@ from ..core import errands, tls
 from ..core.draft import AgentAnswer
 from ..core.facts import ClusterState, Errand, NodeRecord, NodeState
 from ..core.gates import FORCIBLE
+from ..core.housekeeping import policies
 from ..core.launch import heap_mb
 from ..core.plan import Plan, Progress, diff, summary, wanted_nodes
 from ..core.resources import describe
@@ -222,9 +223,16 @@ def operation_view(item: Errand) -> OperationView:
         done=item.done, total=item.total, unit=unit,
         text=f"{item.done} of {item.total} {unit}") if item.total else None
     return OperationView(
-        id=item.id, kind=cast(Any, item.kind), parameters=dict(item.parameters),
+        id=item.id, kind=cast(Any, item.kind), parameters=_parameters(item),
         status=cast(Any, item.status), asked_at=item.asked_at, ended_at=item.ended_at,
         progress=progress, message=item.message)
+
+
+def _parameters(item: Errand) -> dict[str, str]:
+    """What people are to read of it: of policies what they are about, not the rule they follow."""
+    found = dict(item.parameters)
+    return found if item.kind not in policies.KINDS else {
+        key: found[key] for key in ("by", "targets") if found.get(key)}
 
 
 def secret_views(state: ClusterState) -> list[SecretView]:

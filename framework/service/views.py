@@ -169,8 +169,10 @@ class EsView(_View):
 SwitchName = Literal["allocation", "rebalance", "read_only"]
 OperationKind = Literal["flush", "clear_cache", "force_merge", "reroute_retry", "snapshot",
                         "restore", "restore_drill"]
-# What the service has done beside: moves of shards that people or it itself have chosen.
-RecordedKind = Literal[OperationKind, "move_shards", "put_repository", "expire_snapshots"]
+# What the service has done beside: moves of shards that people or it itself have chosen, policies.
+RecordedKind = Literal[OperationKind, "move_shards", "put_repository", "expire_snapshots",
+                       "merge_idle", "roll_over", "delete_indices", "raise_replicas",
+                       "release_blocks"]
 
 
 class SwitchView(_View):

@@ -44,6 +44,7 @@ from standin_alerts import AlertsStandIn
 from standin_charts import ChartsStandIn
 from standin_hosts import HostsStandIn
 from standin_hotspots import HotspotStandIn
+from standin_housekeeping import HousekeepingStandIn
 from standin_logs import LogsStandIn
 from standin_operate import OperateStandIn
 from standin_platform import PlatformStandIn
@@ -403,8 +404,9 @@ def _examples() -> list[Fake]:
     return examples
 
 
-class StandInService(OperateStandIn, HotspotStandIn, HostsStandIn, TenantsStandIn,
-                     PlatformStandIn, Releases, AlertsStandIn, ChartsStandIn, LogsStandIn):
+class StandInService(OperateStandIn, HotspotStandIn, HousekeepingStandIn, HostsStandIn,
+                     TenantsStandIn, PlatformStandIn, Releases, AlertsStandIn, ChartsStandIn,
+                     LogsStandIn):
     """``ClusterService`` in memory; all methods belong on one event loop."""
 
     def __init__(self, fakes: list[Fake] | None = None) -> None:

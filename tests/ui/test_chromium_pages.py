@@ -13,6 +13,7 @@ PAGES = {
     "revisions": "/clusters/demo/revisions", "operate": "/clusters/stack/operate",
     "delivery": "/clusters/demo/delivery", "hotspots": "/clusters/demo/hotspots",
     "snapshots": "/clusters/logs/snapshots",
+    "housekeeping": "/clusters/demo/housekeeping",
     "host-hotspots": "/hotspots", "cluster-log": "/log?cluster=demo", "tenants": "/tenants",
     "releases": "/releases", "release": "/releases/RELEASE", "platform": "/platform",
     "not-found": "/clusters/none", "replace": "/clusters/demo/replace?node=node-1",

@@ -12,7 +12,14 @@ from esaas.framework.core.hotspots import DIMENSIONS, TOLD
 from esaas.framework.core.templates import TEMPLATES
 from esaas.framework.service.balancing import HOST_DIMENSIONS
 from esaas.framework.telemetry.readings import BY_NAME, Scope
-from esaas.ui import access_pages, alert_pages, chart_pages, pages, present
+from esaas.ui import (
+    access_pages,
+    alert_pages,
+    chart_pages,
+    housekeeping_pages,
+    pages,
+    present,
+)
 from live_app import LiveApp
 from people import Browser
 
@@ -36,7 +43,7 @@ def said() -> set[str]:
     found |= {one.title for one in TEMPLATES.values()} | {one.text for one in TEMPLATES.values()}
     found |= set(alert_pages.ALERT_NOTICES.values()) | {title for _, title in alert_pages.PARTS}
     found |= set(alert_pages.ALERT_TONES) | set(alert_pages.EVENT_TONES)
-    found |= {rule.title for rule in RULES}
+    found |= {rule.title for rule in RULES} | set(housekeeping_pages.POLICIES.values())
     return found
 
 
