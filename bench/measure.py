@@ -127,7 +127,7 @@ async def service(clusters: int, port: int, directory: Path) -> AsyncIterator[Cl
         loop.cycle.state = running(number, port)
     master = StandInMaster("127.0.0.1:1")
     master.port = port
-    found._below.operator = master
+    found._below.operator = found._below.addresses.operator = master
     try:
         yield found
     finally:
