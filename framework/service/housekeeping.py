@@ -34,6 +34,7 @@ from .housekeeping_views import ActView, HousekeepingView, PolicyView
 log = structlog.get_logger(__name__)
 
 TICK_S = 5.0                        # from one turn over all clusters to the next
+AT_ONCE = 8                         # clusters that are looked at
 SAVE_S = 900.0                      # what was seen written is stored so often at most
 _MEMORY: TypeAdapter[dict[str, Quiet]] = TypeAdapter(dict[str, Quiet])
 
@@ -65,19 +66,25 @@ class Housekeeping(Base):
 
     async def keep_house(self) -> None:
         """Until cancelled: each cluster with a policy that acts, at its own pace."""
+        gate = asyncio.Semaphore(AT_ONCE)
         while True:
             await asyncio.sleep(TICK_S)
-            for loop in list(self._loops.values()):
-                try:
-                    await self._keep(loop)
-                except (ServiceError, EsaasError) as error:
-                    log.info("indices cannot be looked after now", cluster=loop.name,
-                             why=str(error))
-                except (KeyError, TypeError, ValueError, AttributeError):
-                    # An answer of a shape that nobody expected must not end it for all clusters.
-                    log.exception("indices are not understood", cluster=loop.name)
-            for loop in [one for one in self._kept if one not in self._loops.values()]:
+            there = set(self._loops.values())
+            await asyncio.gather(*(self._guarded_keep(loop, gate) for loop in there
+                                   if loop.state.spec.housekeeping.acts))
+            for loop in self._kept.keys() - there:
                 del self._kept[loop]
+
+    async def _guarded_keep(self, loop: ClusterLoop, gate: asyncio.Semaphore) -> None:
+        """One of few at once, so that a cluster that hangs does not keep the others waiting."""
+        async with gate:
+            try:
+                await self._keep(loop)
+            except (ServiceError, EsaasError) as error:
+                log.info("indices cannot be looked after now", cluster=loop.name, why=str(error))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                # An answer of a shape that nobody expected must not end it for all clusters.
+                log.exception("indices are not understood", cluster=loop.name)
 
     async def _keep(self, loop: ClusterLoop) -> None:
         """Look at one cluster when it is time, and ask for what is due."""
