@@ -6,7 +6,6 @@ of the service. Notifications go to a real HTTP server. What needs figures of we
 """
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -18,11 +17,11 @@ from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
 from ..alerts.hooks import Hook
+from .alerting import AT_ONCE, Alerting, hook, listed, told
 from .service import Service, spec, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.long, pytest.mark.timeout(900)]
-
-AT_ONCE = {"for_s": 0}
+__all__ = ["hook"]                      # a fixture
 LIMITS = {
     "cluster_red": AT_ONCE, "cluster_yellow": AT_ONCE, "unassigned_shards": AT_ONCE,
     "cluster_unseen": AT_ONCE, "node_count": AT_ONCE, "plan_stuck": AT_ONCE,
@@ -30,22 +29,6 @@ LIMITS = {
 # This machine has as much to do as it likes.
 PLATFORM = {"host_load": {"above": 1000}, "agent_lost": AT_ONCE,
             "quota_nearly_used": AT_ONCE | {"above": 50}}
-
-
-class Alerting(Service):
-    """A service with a file about alerts."""
-
-    def options(self) -> list[str]:
-        """Where the file is."""
-        return ["--alerts", str(self.directory / "alerts.json")]
-
-
-@pytest.fixture(scope="module")
-def hook() -> Iterator[Hook]:
-    """A real HTTP server."""
-    found = Hook()
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +43,13 @@ def service(box: DataCentre, hook: Hook,
             tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with one sink and a green cluster; a round every half second."""
     directory: Path = tmp_path_factory.mktemp("service")
-    alerts = directory / "alerts.json"
-    alerts.write_text(json.dumps({
-        "sinks": [{"kind": "webhook", "name": "ops", "url": hook.url}], "evaluate_s": 0.5,
-        "limits": PLATFORM}))
     found = Alerting(box, directory, ("demo",))
+    found.told_to(hook, PLATFORM)
     found.start()
     with found:
         found.client.post("/v1/clusters", spec("demo", "demo", 2, alerts=LIMITS))
         found.green("demo", 2)
         yield found
-
-
-def told(hook: Hook, rule: str, status: str, after: int = 0) -> bool:
-    """Whether people were told so, in a message after so many."""
-    return any(one[:2] == (status, rule) for one in hook.alerts()[after:])
-
-
-def listed(service: Service, rule: str) -> list[dict[str, Any]]:
-    """Alerts of a rule."""
-    return [one for one in service.client.get("/v1/alerts") if one["rule"] == rule]
 
 
 def change(service: Service, **limits: Any) -> None:

@@ -5,7 +5,6 @@ another: here the store is a real ZooKeeper, and there are two clusters.
 """
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -22,12 +21,12 @@ from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
 from ..alerts.hooks import Hook
+from .alerting import AT_ONCE, Alerting, hook, listed, told
 from .service import PATIENCE_S, Service, es_request, operations, run, spec, wait_for
-from .test_real_alerts import AT_ONCE, listed, told
 from .writer import writer
 
 pytestmark = [pytest.mark.system, pytest.mark.long, pytest.mark.timeout(1500)]
-
+__all__ = ["hook"]                      # a fixture
 QUIET = {"host_load": {"above": 1000}, "host_disk": {"above": 100}}
 LOUD = {"host_load": {"above": 0.0001, "for_s": 0}, "host_disk": {"above": 0.01, "for_s": 0}}
 EVERYWHERE = {"mesos_away": AT_ONCE, "store_trouble": AT_ONCE}
@@ -37,28 +36,10 @@ BURST, DOCUMENTS_A_REQUEST = 24, 300
 FILL_MB, FILL_EVERY_S = 60, 10.0
 
 
-class Alerting(Service):
-    """A service that measures often, with a file about alerts."""
+class Measuring(Alerting):
+    """One that measures often."""
 
-    hook_url = ""
-
-    def options(self) -> list[str]:
-        """Where the file is."""
-        return ["--alerts", str(self.directory / "alerts.json"), "--measure", "3"]
-
-    def limits(self, limits: dict[str, Any]) -> None:
-        """What holds for the platform from the next start on."""
-        (self.directory / "alerts.json").write_text(json.dumps({
-            "sinks": [{"kind": "webhook", "name": "ops", "url": self.hook_url}],
-            "evaluate_s": 0.5, "limits": EVERYWHERE | limits}))
-
-
-@pytest.fixture(scope="module")
-def hook() -> Iterator[Hook]:
-    """A real HTTP server."""
-    found = Hook()
-    yield found
-    found.close()
+    more = ("--measure", "3")
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +60,11 @@ def shut(box: DataCentre) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def service(box: DataCentre, hook: Hook, shut: Path,
-            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerting]:
     """Two green clusters; demo wants snapshots where nobody may write."""
-    found = Alerting(box, tmp_path_factory.mktemp("service"), ("demo", "acme"),
-                     store=f"zk://{box.zookeeper_address}/esaas")
-    found.hook_url = hook.url
-    found.limits(LOUD)
+    found = Measuring(box, tmp_path_factory.mktemp("service"), ("demo", "acme"),
+                      store=f"zk://{box.zookeeper_address}/esaas")
+    found.told_to(hook, EVERYWHERE | LOUD)
     with found.start():
         found.client.post("/v1/clusters", wish(shut))
         found.client.post("/v1/clusters", spec("acme", "acme", 2))
@@ -134,13 +114,12 @@ def filling(box: DataCentre) -> Iterator[None]:
         thread.join()
 
 
-def test_hosts_above_their_limits(service: Service, hook: Hook, filling: None) -> None:
+def test_hosts_above_their_limits(service: Alerting, hook: Hook, filling: None) -> None:
     for rule in LOUD:
         wait_for(rule, lambda one=rule: told(hook, one, "firing"))
     assert {one["subject"] for one in listed(service, "host_load")} == {"agent-1", "agent-2"}
     service.kill()
-    assert isinstance(service, Alerting)
-    service.limits(QUIET)
+    service.told_to(hook, EVERYWHERE | QUIET)
     service.start()
     over(service, hook, *LOUD)
 
