@@ -99,11 +99,14 @@ async def _usual_work(found: Clusters) -> None:
         await asyncio.sleep(EVALUATE_S)
 
 
-def asked(port: int, path: str) -> Latency:
-    """One door under ``wrk``; AssertionError when it answered anything but well."""
+def asked(url: str, script: Path | None = None) -> Latency:
+    """One door under ``wrk``; AssertionError when it answered anything but well.
+
+    ``script`` is one for wrk, which says who asks.
+    """
     done = subprocess.run(
         ["wrk", "--latency", "-t1", f"-c{CONNECTIONS}", f"-d{SPAN_S}s", "--timeout", "30s",
-         f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True)
+         *(["-s", str(script)] if script else []), url], capture_output=True, text=True, check=True)
     assert not _WRONG.search(done.stdout), done.stdout
     percent = {int(which): float(value) * IN_MS[unit]
                for which, value, unit in _LATENCY.findall(done.stdout)}
@@ -132,7 +135,8 @@ def grown(clusters: int) -> tuple[dict[str, float], dict[str, Latency]]:
     with (child("bench.measure", "stand-in", str(clusters)) as port,
           child("bench.growth", "serve", str(clusters), port.strip()) as said):
         used = json.loads(said)
-        return used, {name: asked(int(used["port"]), path) for name, path in DOORS.items()}
+        root = f"http://127.0.0.1:{used['port']:.0f}"
+        return used, {name: asked(root + path) for name, path in DOORS.items()}
 
 
 def plot(costs: dict[int, dict[str, float]], doors: dict[int, dict[str, Latency]]) -> None:

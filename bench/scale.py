@@ -2,8 +2,9 @@
 
 Real Mesos with its agents in one process, real executors, stand-ins for Elasticsearch. How long it
 takes to create all, to restart all in a roll, and to recover from a host whose tasks all die at
-once; and what the service process uses meanwhile. "Turns told" are those turns of the clusters'
-loops that had something new to say.
+once; and what the service process uses meanwhile, which measures, evaluates alerts and keeps its
+store and leases in a real ZooKeeper. "Turns told" are those turns of the clusters' loops that had
+something new to say. The doors are asked by ``wrk`` while nothing else goes on.
 
     python -m bench.scale [--clusters N] [--nodes N] [--agents N] [--at-once CLUSTERS]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -20,9 +22,13 @@ from esaas.local.daemons import marked
 from esaas.local.datacentre import DataCentre
 
 from bench import fleet, report
+from bench.growth import CONNECTIONS, asked
 from tests.system.service import Service, wait_for
 
 SHARDS = 2
+IDLE_S = 60.0
+DOORS = {"list": "/v1/clusters", "one": "/v1/clusters/c00", "metrics": "/metrics",
+         "who runs what": "/v1/status"}
 
 
 class Phases:
@@ -101,11 +107,21 @@ def waves(wanted: dict[str, int], at_once: int) -> list[dict[str, int]]:
     return [dict(items[start:start + at_once]) for start in range(0, len(items), at_once)]
 
 
+def doors(door: Service) -> list[dict[str, Any]]:
+    """How the service answers while it runs all clusters: a row for each door."""
+    script = door.directory / "who.lua"
+    script.touch(0o600)                 # not in the arguments, which everybody sees
+    script.write_text(f'wrk.headers["Authorization"] = "Bearer {door.token}"\n')
+    found = {name: asked(door.url.rstrip("/") + path, script) for name, path in DOORS.items()}
+    return [{"door": name, "path": DOORS[name], "requests/s": one.per_s,
+             "median (ms)": one.median_ms, "99 % (ms)": one.p99_ms} for name, one in found.items()]
+
+
 def measure(clusters: int, nodes: int, agents: int, at_once: int
-            ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of the phases, and of the memory that all of it takes."""
+            ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the phases, of the memory that all of it takes, and of the doors."""
     wanted = fleet.sizes(clusters, nodes)
-    with fleet.fleet(agents) as (box, directory):
+    with fleet.fleet(agents, zookeeper=True) as (box, directory):
         door = fleet.service(box, directory / "service").start()
         phases = Phases(door)
         try:
@@ -116,6 +132,9 @@ def measure(clusters: int, nodes: int, agents: int, at_once: int
             fleet.index_everywhere(door, list(wanted), SHARDS)
             memory = [{"what": kind, "processes": count, "MiB": size, "MiB each": size / count}
                       for kind, (count, size) in sorted(fleet.memory_mib(box).items())]
+            with phases.measured("idle", f"{clusters} clusters"):
+                time.sleep(IDLE_S)
+            answers = doors(door)
             with phases.measured("rolling restart", f"all {nodes} nodes, cluster by cluster at "
                                  "the same time"):
                 restart_all(door, wanted)
@@ -127,7 +146,7 @@ def measure(clusters: int, nodes: int, agents: int, at_once: int
                 fleet.remove(door, list(wanted))
         finally:
             door.stop()
-    return phases.rows, memory
+    return phases.rows, memory, answers
 
 
 def main() -> None:
@@ -136,15 +155,19 @@ def main() -> None:
     for name, default in (("clusters", 48), ("nodes", 300), ("agents", 87), ("at-once", 6)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    rows, memory = measure(**vars(options))
+    rows, memory, answers = measure(**vars(options))
     report.keep("scale", "The size of the talk on one machine", (
         f"Real Mesos and executors, stand-ins for Elasticsearch, one service process with its "
-        f"embedded store; {SHARDS} primaries with a replica each in every cluster. Clusters are "
-        f"created {options.at_once} at a time, because agents wait for an executor for a minute, "
-        "and two cores do not start hundreds in that time; all are restarted at once."), rows)
+        f"store in ZooKeeper, measuring and alerts on; {SHARDS} primaries with a replica each in "
+        f"every cluster. Clusters are created {options.at_once} at a time, because agents wait for "
+        "an executor for a minute, and two cores do not start hundreds in that time; all are "
+        "restarted at once."), rows)
     report.keep("scale_memory", "Memory of many nodes", (
         "Of the same run, after creation; pages that processes share count by their share."),
         memory)
+    report.keep("scale_doors", "Doors of a service that runs the size of the talk", (
+        f"Of the same run: `wrk` with {CONNECTIONS} connections and a token, on the same machine."),
+        answers)
 
 
 if __name__ == "__main__":
