@@ -15,6 +15,7 @@ from esaas.framework.client import Refused
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
+from ..telemetry.log_dashboard import search, targets
 from .service import Service, spec, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -111,6 +112,10 @@ def test_a_line_is_found_in_the_cluster_of_logs(service: Service) -> None:
     mapping = service.es("logs", "/esaas-logs-*/_mapping")
     assert all(one["mappings"]["properties"]["@timestamp"]["type"] == "date"
                for one in mapping.values())
+    for target in targets():
+        answer = service.es("logs", "/esaas-logs-*/_search", "POST", search(target))
+        assert "slowlog" in target["query"] or "ERROR" in target["query"] or (
+            answer["hits"]["total"]["value"] > 0), target["query"]
     all_is_there(service)
     launch = service.client.get("/v1/clusters/demo/logs", node=line["node"])["nodes"][0][
         "launches"][0]

@@ -13,6 +13,7 @@ from esaas.framework.core.alerts.rules import BY_NAME, Rule
 from esaas.framework.telemetry import reference
 from esaas.framework.telemetry.own import SERIES, Own
 
+from .log_dashboard import LOG_DASHBOARD
 from .prometheus_files import (
     BY_PROMETHEUS,
     DASHBOARDS,
@@ -141,7 +142,7 @@ def test_each_series_that_is_shown_nowhere_is_known() -> None:
         "esaas_mesos_dropped_messages", "esaas_mesos_load_1m", "esaas_zookeeper_znodes"}
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*DASHBOARDS, LOG_DASHBOARD], ids=lambda path: path.stem)
 def test_a_dashboard_is_whole(path: Path) -> None:
     found = dashboard(path)
     assert found["uid"] == f"esaas-{path.stem}" and found["title"] and "id" not in found
