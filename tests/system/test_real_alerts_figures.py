@@ -22,7 +22,7 @@ from esaas.local.testing import temporary_data_centre
 
 from ..alerts.hooks import Hook
 from .alerting import AT_ONCE, Alerting, hook, listed, told
-from .service import PATIENCE_S, Service, es_request, operations, run, spec, wait_for
+from .service import Service, es_request, operations, run, spec, wait_for
 from .writer import writer
 
 pytestmark = [pytest.mark.system, pytest.mark.long, pytest.mark.timeout(1500)]
@@ -89,11 +89,10 @@ def limited(service: Service, shut: Path, **limits: Any) -> None:
     assert {node["name"]: node["task_id"] for node in service.show("demo")["nodes"]} == before
 
 
-def over(service: Service, hook: Hook, *rules: str, patience_s: float = PATIENCE_S) -> None:
+def over(service: Service, hook: Hook, *rules: str) -> None:
     """Wait until nothing of these rules is listed, and that was told."""
     for rule in rules:
-        wait_for(f"{rule} to be over", lambda one=rule: listed(service, one) == [] and "over",
-                 patience_s)
+        wait_for(f"{rule} to be over", lambda one=rule: listed(service, one) == [] and "over")
         wait_for(f"{rule} to be told over", lambda one=rule: told(hook, one, "resolved"))
 
 
@@ -181,6 +180,21 @@ def test_a_disk_that_fills(service: Service, hook: Hook, shut: Path, filling: No
     limited(service, shut, disk_full_soon={"above": 0})     # over in a quarter of an hour
 
 
+def test_a_cluster_that_does_not_answer(service: Service, hook: Hook, shut: Path) -> None:
+    limited(service, shut, cluster_unseen=AT_ONCE, disk_full_soon={"above": 0})
+    launches = {name: node["launch"] for name, node in service.nodes("demo").items()}
+    pids = [node["pid"] for node in service.nodes("demo").values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for("it", lambda: told(hook, "cluster_unseen", "firing"))
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    over(service, hook, "cluster_unseen")
+    assert {name: node["launch"] for name, node in service.nodes("demo").items()} == launches
+
+
 def test_a_drill_that_cannot_restore(
         service: Service, hook: Hook, shut: Path) -> None:
     """What failed is tried again after five minutes, so the first snapshot comes late."""
@@ -234,4 +248,7 @@ def test_a_store_that_is_away(box: DataCentre, service: Service, hook: Hook) -> 
 
 
 def test_the_disk_is_told_over_at_last(service: Service, hook: Hook) -> None:
-    over(service, hook, "disk_full_soon", patience_s=1200)
+    """For demo, which has no limit any more; acme has that of everybody, and its disk does fill."""
+    wait_for("it to be over", lambda: "demo" not in {
+        one["cluster"] for one in listed(service, "disk_full_soon")}, 1200)
+    wait_for("it to be told over", lambda: told(hook, "disk_full_soon", "resolved"))
