@@ -18,7 +18,7 @@ help:
 	@echo 'make test-sim     the simulator: seeds under every profile of faults, planted mistakes'
 	@echo 'make sim          more seeds: SEEDS=10000 FIRST=0 FAULTS=light'
 	@echo 'make test-system  real Mesos, ZooKeeper, Elasticsearch and Chromium'
-	@echo 'make test-long    alerts that fire and clear on real parts (20 min)'
+	@echo 'make test-long    alerts that fire and clear on real parts (45 min)'
 	@echo 'make test-faults  one fault after another on real parts; writes docs/reliability.md (20 min)'
 	@echo 'make bench        the measurements in bench/README.md; needs a quiet machine'
 	@echo 'make bench-scale  300 stand-in nodes on 87 agents, and 1,000 simulated clusters (16 GiB, 50 min, needs wrk)'
