@@ -85,14 +85,19 @@ def test_another_is_relieved_by_the_service_itself(service: Service) -> None:
     for index in ("three", "four", "five"):
         make_hot(service, index, coolest)
     launches = {name: node["launch"] for name, node in service.nodes("demo").items()}
-    before = disk(report(service))["deviation"]
+    # Elasticsearch tells of what was written only some seconds later: the worst seen counts.
+    worst = [0.0]
+
+    def moved_by_itself() -> dict[str, Any] | None:
+        worst[0] = max(worst[0], disk(report(service))["deviation"])
+        return next((one for one in service.client.get(f"{C}/operations")
+                     if one["parameters"].get("by") == "balance.mode: act" and one["ended_at"]),
+                    None)
     body = service.show("demo")["spec"]
     service.client.put(C, body | {"balance": {"mode": "act", "min_gain_percent": 10}})
-    found = wait_for("the service to move shards", lambda: next((
-        one for one in service.client.get(f"{C}/operations")
-        if one["parameters"].get("by") == "balance.mode: act" and one["ended_at"]), None))
+    found = wait_for("the service to move shards", moved_by_itself)
     assert (found["kind"], found["status"]) == ("move_shards", "done"), found
-    wait_for("the report to show it", lambda: disk(report(service))["deviation"] < before)
+    wait_for("the report to show it", lambda: disk(report(service))["deviation"] < worst[0])
     assert {name: node["launch"] for name, node in service.nodes("demo").items()} == launches, (
         "a policy restarts no node")
     service.client.delete(C, confirm="demo")
