@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from . import hours
 from .autoscale_spec import FIGURES, Autoscale
 from .balancing import no_change_under_way
 from .errors import Fault
@@ -27,6 +26,7 @@ from .gates import (
     no_switch_in_the_way,
     not_paused,
     nothing_moves,
+    within_hours,
 )
 from .spec import ClusterSpec, NodeGroup, SpecFaults
 from .validate import validate
@@ -186,8 +186,7 @@ def gates(state: ClusterState, group: NodeGroup, direction: str, now: float) -> 
         return [Answer("cluster_formed", False, "the cluster has not formed yet")]
     assert group.autoscale is not None
     return [cool_down_over(state, group, now),
-            Answer("within_hours", hours.within_at(group.autoscale.hours, now),
-                   f"it is for {group.autoscale.hours} UTC"),
+            within_hours(group.autoscale.hours, now),
             *(gate(state, record, now) for gate in GATES[direction]),
             no_change_under_way(state, now)]
 
@@ -205,6 +204,6 @@ def may_act(state: ClusterState, advice: Advice, now: float) -> str:
         return "the number of nodes was changed meanwhile"
     answer = held_by(gates(state, group, advice.direction, now))
     if answer is not None:
-        return f"held by {answer.name}: {answer.reason}"
+        return f"held by {answer}"
     refused = refusals(state, advice)
     return f"refused by {refused[0].rule}: {refused[0].message}" if refused else ""

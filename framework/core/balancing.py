@@ -86,4 +86,4 @@ def may_act(state: ClusterState, now: float) -> str:
     if moved >= wish.max_moves_per_hour:
         return f"{moved} shards were moved within an hour, at most {wish.max_moves_per_hour}"
     answer = held_by(gates(state, now))
-    return f"held by {answer.name}: {answer.reason}" if answer is not None else ""
+    return f"held by {answer}" if answer is not None else ""

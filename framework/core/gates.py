@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TypeVar
 
-from . import config, maintenance
+from . import config, hours, maintenance
 from .facts import ClusterState, EsView, NodeRecord, NodeState
 
 T = TypeVar("T")
@@ -30,6 +30,10 @@ class Answer:
     name: str
     ok: bool
     reason: str = ""
+
+    def __str__(self) -> str:
+        """As people read it where it holds something."""
+        return f"{self.name}: {self.reason}"
 
 
 # Gates that people may go past with one node, by name, on record. Never those that keep two tasks
@@ -623,6 +627,16 @@ def start_gates(state: ClusterState, record: NodeRecord, now: float) -> list[Ans
 def held_by(answers: list[Answer]) -> Answer | None:
     """The first gate that holds."""
     return next((answer for answer in answers if not answer.ok), None)
+
+
+def words(answer: Answer | None) -> str:
+    """The gate that holds and why, for people; empty when none does."""
+    return str(answer) if answer is not None else ""
+
+
+def within_hours(span: str, now: float) -> Answer:
+    """What is done without anybody asking waits for the hours that people have given for it."""
+    return Answer("within_hours", hours.within_at(span, now), f"it is for {span} UTC")
 
 
 def wanted_minimum_master_nodes(state: ClusterState, now: float) -> int:

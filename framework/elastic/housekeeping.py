@@ -95,8 +95,9 @@ async def roll_over(client: EsClient, errand: Errand, major: int, tell: Tell) ->
         raise IndexChanged(f"{rule.alias} writes into no index any more")
     if alias.writes != name:
         return f"{rule.alias} writes into {alias.writes} already"
-    if not rollover.find(rule, look).acts:
-        raise IndexChanged(f"it is not time any more: {rollover.find(rule, look).sees}")
+    found = rollover.find(rule, look)
+    if not found.acts:
+        raise IndexChanged(f"it is not time any more: {found.sees}")
     answer = await client.request("POST", _path(rule.alias, "_rollover"), body={
         "conditions": rollover.conditions(rule)}, timeout_s=LONG_S)
     if not answer.get("rolled_over"):

@@ -12,7 +12,7 @@ from ..core import autoscale
 from ..core.autoscale import Advice, Sample
 from ..core.errors import EsaasError, Fault
 from ..core.facts import ClusterState
-from ..core.gates import held_by
+from ..core.gates import held_by, words
 from ..core.spec import NodeGroup, SpecFaults
 from ..runtime.loop import ClusterLoop
 from ..telemetry.readings import Board, of_host
@@ -151,7 +151,7 @@ def group_view(state: ClusterState, group: NodeGroup, advice: Advice, refused: l
         group=group.name, mode=wish.mode, count=advice.count, min=wish.min, max=wish.max,
         wanted=advice.wanted, advice=advice.direction, why=advice.why,
         figures=dict(advice.figures), refused=refused,
-        held_by=f"{held.name}: {held.reason}" if held is not None else "",
+        held_by=words(held),
         acts_not_because=autoscale.may_act(state, advice, now),
         last=ScaledView(at=last.at, count_before=last.count_before, count=last.count, by=last.by,
                         why=last.why) if last is not None else None)

@@ -14,7 +14,7 @@ from ..core import events as ev
 from ..core.errands import find as find_errand
 from ..core.errors import EsaasError, Fault
 from ..core.facts import ClusterState, NodeState
-from ..core.gates import held_by
+from ..core.gates import held_by, words
 from ..core.hotspots import DIMENSIONS, TOLD, NodeLoad, Proposal, ShardCopy, Spread, Tenancy
 from ..elastic.client import EsUnavailable
 from ..elastic.shards import with_shares
@@ -71,7 +71,7 @@ class Balancing(Operating):
             spreads=[spread_view(one, {**DIMENSIONS, **TOLD})
                      for one in hotspots.spreads(nodes, copies)],
             proposals=[proposal_view(one) for one in hotspots.propose(nodes, copies, chosen)],
-            held_by=f"{answer.name}: {answer.reason}" if answer is not None else "",
+            held_by=words(answer),
             acts_not_because=balancing.may_act(loop.state, now))
 
     async def apply_hotspots(self, name: str, dimension: str | None, proposal: str,

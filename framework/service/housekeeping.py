@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..core.errors import EsaasError
 from ..core.facts import ClusterState
-from ..core.gates import view_is_fresh
+from ..core.gates import view_is_fresh, words
 from ..core.housekeeping import policies
 from ..core.housekeeping.policies import Planned
 from ..core.indices import IndexLook, Memory, Quiet, remembered, worth_keeping
@@ -176,6 +176,6 @@ def policy_view(state: ClusterState, one: Planned, now: float) -> PolicyView:
         beyond=one.found.beyond,
         leaves=[ActView(target=act.target, why=act.why) for act in one.found.leaves],
         advises=one.found.advises,
-        held_by=f"{answer.name}: {answer.reason}" if answer is not None else "",
+        held_by=words(answer),
         acts_not_because=policies.may_act(state, one, now),
         last=present.operation_view(before) if before is not None else None)

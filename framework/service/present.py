@@ -209,7 +209,7 @@ def _held(state: ClusterState, item: Errand, now: float) -> OperationView | None
     answer = errands.held(state, item, now) if item.status == "waiting" else None
     if answer is None:
         return None
-    return operation_view(replace(item, message=f"held by {answer.name}: {answer.reason}"))
+    return operation_view(replace(item, message=f"held by {answer}"))
 
 
 UNITS = {"move_shards": "shards", "snapshot": "shards", "restore": "shards",

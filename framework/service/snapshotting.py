@@ -11,7 +11,7 @@ from ..core import events as ev
 from ..core import snapshots
 from ..core.errors import Fault
 from ..core.facts import ClusterState, Errand
-from ..core.gates import held_by
+from ..core.gates import held_by, words
 from ..core.snapshot_spec import INDICES
 from ..elastic.client import EsUnavailable
 from ..runtime.loop import ClusterLoop
@@ -126,4 +126,4 @@ def _held(state: ClusterState, now: float) -> str:
     if state.spec.snapshot_wish is None:
         return ""
     answer = held_by(snapshots.gates(state, Errand("", snapshots.SNAPSHOT, (), now), now))
-    return f"{answer.name}: {answer.reason}" if answer is not None else ""
+    return words(answer)

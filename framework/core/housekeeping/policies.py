@@ -7,13 +7,12 @@ nothing that would not be decided then.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from .. import events as ev
-from .. import hours
 from ..balancing import no_change_under_way
 from ..facts import ClusterState, Errand
 from ..gates import (
@@ -27,6 +26,7 @@ from ..gates import (
     not_paused,
     nothing_moves,
     staying_data_nodes,
+    within_hours,
 )
 from ..housekeeping_spec import Merge
 from ..indices import IndexLook, Memory, Quiet
@@ -108,11 +108,6 @@ def wants_snapshots(state: ClusterState) -> bool:
 
 # ----------------------------------------------------------------------------- gates
 
-def within_hours(span: str, now: float) -> Answer:
-    """Heavy work waits for the hours that people have given for it."""
-    return Answer("within_hours", hours.within_at(span, now), f"it is for {span} UTC")
-
-
 def gates(state: ClusterState, kind: str, item: Errand | None, span: str,
           now: float) -> list[Answer]:
     """What must hold before an errand of a kind begins; ``span`` are its hours."""
@@ -187,15 +182,9 @@ def may_act(state: ClusterState, planned: Planned, now: float) -> str:
             now - before.ended_at < AGAIN_S):
         return f"it has failed: {before.message}"
     answer = holding(state, planned.kind, now)
-    return f"held by {answer.name}: {answer.reason}" if answer is not None else ""
+    return f"held by {answer}" if answer is not None else ""
 
 
 def asked(planned: Planned, ident: str, now: float) -> ev.ErrandAsked:
     """The event that asks for what a policy has found."""
     return ev.ErrandAsked(now, ident, planned.kind, planned.parameters)
-
-
-def due(state: ClusterState, found: Sequence[Planned], now: float,
-        ident: Callable[[], str]) -> Iterator[ev.ErrandAsked]:
-    """The errands to be asked for now; ``ident`` gives each an id of its own."""
-    return (asked(one, ident(), now) for one in found if not may_act(state, one, now))

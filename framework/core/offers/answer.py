@@ -316,7 +316,7 @@ def _answer_staying(draft: Draft, pool: Pool, seat: SeatResources, record: NodeR
     record = draft.state.nodes[record.name]
     held = held_by(start_gates(draft.state, record, draft.now))
     if held is not None:
-        answer.notes.append(f"{record.name} is held by {held.name}: {held.reason}")
+        answer.notes.append(f"{record.name} is held by {held}")
         draft.wake(record.retry_at)
         return
     assert record.seat is not None
