@@ -90,10 +90,8 @@ async def _usual_work(found: Clusters) -> None:
     while True:
         if time.monotonic() - measured_at >= measure.INTERVAL_S:
             measured_at = time.monotonic()
-            for name in list(found._loops):
-                await found.measure_cluster(name)
-            found.board.put(await found._below.measure(
-                {name: loop.state for name, loop in found._loops.items()}))
+            await measure.measure_clusters(found)
+            await measure.measure_below(found)
             found._measure_rest(process)
         await found.evaluate_alerts()
         await asyncio.sleep(EVALUATE_S)

@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,17 +158,21 @@ def labels(reading: Reading) -> tuple[str, ...]:
     return ("demo", cluster, name, "host") if scope is Scope.NODE else (name,) if name else ()
 
 
+async def measure_clusters(found: Clusters) -> None:
+    """Every cluster once, one after another."""
+    for name in list(found._loops):
+        await found.measure_cluster(name)
+
+
+async def measure_below(found: Clusters) -> None:
+    """Agents, containers and the master, once."""
+    states = {name: loop.state for name, loop in found._loops.items()}
+    found.board.put(await found._below.measure(states))
+
+
 async def measured(found: Clusters, rounds: int) -> list[dict[str, Any]]:
     """A row for each part of a round, and one for all: CPU of this process."""
     process = psutil.Process()
-
-    async def clusters() -> None:
-        for name in list(found._loops):
-            await found.measure_cluster(name)
-
-    async def below() -> None:
-        states = {name: loop.state for name, loop in found._loops.items()}
-        found.board.put(await found._below.measure(states))
 
     async def rest() -> None:
         found._measure_rest(process)
@@ -179,7 +184,8 @@ async def measured(found: Clusters, rounds: int) -> list[dict[str, Any]]:
         text(found.board, labels, time.time())
         found.own_metrics()
     parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-        "clusters and nodes": clusters, "agents, containers, master": below,
+        "clusters and nodes": partial(measure_clusters, found),
+        "agents, containers, master": partial(measure_below, found),
         "hosts and the process": rest, "history to disk": keep,
         "a scrape": scrape}
     used = dict.fromkeys(parts, 0.0)
