@@ -29,7 +29,7 @@ MB = 2.0**20
 
 
 async def look(client: EsClient, now: float, names: Sequence[str] = ()) -> IndexLook:
-    """All indices, or those of these names, which may be gone; EsUnavailable."""
+    """All indices, with disks; or those of these names alone, which may be gone; EsUnavailable."""
     path = "/" + (",".join(quote(name, safe="") for name in names) or "_all")
     gone = {"ignore_unavailable": "true"}
     settings = await client.request("GET", f"{path}/_settings/{','.join(SETTINGS)}", {
@@ -37,6 +37,8 @@ async def look(client: EsClient, now: float, names: Sequence[str] = ()) -> Index
     aliases = await client.request("GET", f"{path}/_alias", gone, timeout_s=LOOK_S)
     stats = await client.request("GET", f"{path}/_stats/docs,store,segments", {
         "level": "shards", "filter_path": STATS, **gone}, timeout_s=LOOK_S)
+    if names:                       # asked before each index: the disks say nothing of it
+        return look_of(now, settings or {}, aliases or {}, stats or {}, {}, {})
     disks = await client.request("GET", "/_nodes/stats/fs", {"filter_path": FS}, timeout_s=LOOK_S)
     limits = await client.request("GET", "/_cluster/settings", {
         "include_defaults": "true", "filter_path": f"*.{WATERMARK}"}, timeout_s=LOOK_S)
