@@ -171,12 +171,7 @@ def green(url: str, index: str) -> bool:
 
 def documents(url: str, writing: Writer) -> int:
     """How many of the acknowledged documents are there."""
-    es_request(url, f"/{writing.index}/_refresh", "POST")
-    found = 0
-    for start in range(0, len(writing.acknowledged), 500):
-        ids = [str(number) for number in writing.acknowledged[start:start + 500]]
-        found += es_request(url, f"/{writing.index}/_search", "POST", {
-            "size": 0, "query": {"ids": {"values": ids}}})["hits"]["total"]
+    found = writing.found(url)
     es_request(url, f"/{writing.index}", "DELETE")
     return found
 

@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,46 @@ def test_the_last_line_is_the_sum_alone(layers: ModuleType) -> None:
 def test_an_unknown_layer_is_an_error(layers: ModuleType) -> None:
     assert layers.main(["no-such-layer"]) == 2
     assert layers.main([]) == 2
+
+
+CASES = """<testsuites><testsuite tests="3" failures="{}" errors="0" skipped="0">
+<testcase classname="tests.system.test_real_life" name="test_one"/>{}</testsuite></testsuites>"""
+LOST = """<testcase classname="tests.system.test_real_life" name="test_{}">
+<failure message="no"/></testcase>"""
+
+
+def system_of(layers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+              first: int, then: int) -> tuple[Any, list[str]]:
+    """The layer of real parts when so many tests fail, and so many when tried once more."""
+    ran: list[str] = []
+
+    def pytest_run(layer: str, arguments: list[str], log: Path, *, shown: bool = True) -> Any:
+        ran.append(f"{layer} {arguments[0]}")
+        log.touch()
+        failed = {"system": first, "system-again": then}.get(layer, 0)
+        report = tmp_path / f"{layer}.xml"
+        report.write_text(CASES.format(failed, "".join(map(LOST.format, range(failed)))))
+        return layers.count(report, layer, int(failed > 0))
+
+    monkeypatch.setattr(layers, "pytest", pytest_run)
+    monkeypatch.setattr(layers, "LOGS", tmp_path)
+    return layers.system(tmp_path / "system.log"), ran
+
+
+def test_a_few_failures_on_real_parts_are_tried_once_more_and_named(
+        layers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found, ran = system_of(layers, monkeypatch, tmp_path, first=1, then=0)
+    assert ran[-1] == "system-again tests/system/test_real_life.py"
+    assert layers.totals([found]) == "6 passed, 0 failed"
+    monkeypatch.setattr(layers, "LOGS", layers.ROOT)
+    assert "WAVERED" in layers.summary([found])[2]
+    assert layers.summary([found])[2].endswith("tests.system.test_real_life::test_0")
+
+
+@pytest.mark.parametrize(("first", "then", "tries"), [(1, 1, 1), (2, 1, 1), (3, 0, 0)])
+def test_failures_that_last_and_many_stay_failures(
+        layers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: int,
+        then: int, tries: int) -> None:
+    found, ran = system_of(layers, monkeypatch, tmp_path, first, then)
+    assert sum(name.startswith("system-again") for name in ran) == tries
+    assert (found.failures, found.wavered) == (first, ())

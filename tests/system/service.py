@@ -234,8 +234,12 @@ def es_request(url: str, path: str, method: str = "GET", body: Any = None,
     if access is not None:
         handlers.append(urllib.request.HTTPSHandler(
             context=ssl.create_default_context(cadata=access.ca_certificate)))
-    with urllib.request.build_opener(*handlers).open(request, timeout=timeout_s) as answer:
-        return json.loads(answer.read() or b"null")
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout_s) as answer:
+            return json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        error.msg += f": {error.read(2000).decode(errors='replace')}"
+        raise
 
 
 def index_documents(service: Service, name: str, count: int, index: str = "notes") -> None:

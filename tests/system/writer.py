@@ -9,6 +9,7 @@ import urllib.error
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 from .service import Access, Service, es_request, wait_for
 
@@ -75,16 +76,27 @@ class Writer:
     def check(self, url: str) -> None:
         """Every acknowledged document is there, and nobody saw red."""
         assert "red" not in self.healths, self.healths
-        self._ask(url, f"/{self.index}/_refresh", "POST")
-        found = self._ask(url, f"/{self.index}/_count")["count"]
-        assert found >= len(self.acknowledged) > 0, (found, len(self.acknowledged))
+        found = self.found(url)
+        assert found == len(self.acknowledged) > 0, (found, len(self.acknowledged))
+
+    def found(self, url: str) -> int:
+        """How many of the acknowledged documents are there."""
+        self._answer(url, f"/{self.index}/_refresh")
+        found = 0
         for start in range(0, len(self.acknowledged), 500):
             ids = [str(number) for number in self.acknowledged[start:start + 500]]
-            answer = self._ask(url, f"/{self.index}/_search", "POST", {
-                "size": 0, "query": {"ids": {"values": ids}}, "track_total_hits": True})
-            total = answer["hits"]["total"]
-            total = total["value"] if isinstance(total, dict) else total
-            assert total == len(ids), f"documents are missing from {start} on"
+            total = self._answer(url, f"/{self.index}/_search", {
+                "size": 0, "query": {"ids": {"values": ids}},
+                "track_total_hits": True})["hits"]["total"]
+            found += total["value"] if isinstance(total, dict) else total
+        return found
+
+    def _answer(self, url: str, path: str, body: Any = None) -> Any:
+        """The answer of all shards; a node's connections to one that was away may just break."""
+        def answered() -> Any:
+            answer = self._ask(url, path, "POST", body)
+            return None if answer["_shards"]["failed"] else answer
+        return wait_for(f"all shards to answer {path}", answered)
 
 
 def writer(service: Service) -> Writer:
