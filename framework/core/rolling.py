@@ -52,12 +52,15 @@ def roll(draft: Draft) -> None:
     fresh = view_is_fresh(draft.state, draft.now)
     if fresh and draft.state.held_allocation is not None:
         _restore(draft)
-        return
+        if draft.state.held_allocation is not None:
+            return
     # Without a look only a node that is no member may go: perhaps it is the one that is missing
     # for a master to be elected, and then nobody would ever be seen again.
     _choose(draft)
     if fresh:
         _restore_delays(draft)
+    if draft.state.raised_delays and goes_on(draft.state):
+        draft.wake(draft.now + AGAIN_S)     # in the middle of a roll: the next look is soon
 
 
 def order(state: ClusterState) -> list[NodeRecord]:
@@ -166,7 +169,8 @@ def _allocation_is_held(draft: Draft) -> bool:
         # Elasticsearch's answer counts as much as the next look, and comes sooner.
         if state.es.allocation == "primaries" or state.allocation_held_at > asked_at:
             return True
-    if not state.asked.lately("allocation primaries", now, AGAIN_S):
+    if state.held_allocation is None or not state.asked.lately(
+            "allocation primaries", now, AGAIN_S):
         before = state.held_allocation or state.es.allocation_settings
         draft.do(SetAllocation((ev.AllocationHeld(now, before),
                                 ev.AskedFor(now, "allocation primaries")), "primaries", before,
@@ -231,12 +235,14 @@ def _restore(draft: Draft) -> None:
     """Back to what was there before, whoever had set it."""
     state, now = draft.state, draft.now
     assert state.es is not None and state.held_allocation is not None
-    if state.es.settings_at <= state.asked.at.get("allocation primaries", 0.0) + LANDS_IN_S:
+    held_at = state.asked.at.get("allocation primaries", 0.0)
+    if state.es.settings_at <= held_at + LANDS_IN_S:
         draft.wake(now + LANDS_IN_S)
         return                          # a look from before it was held, or it is on its way
+    asked_at = state.asked.at.get("allocation restored", 0.0)
     if state.es.allocation_settings == state.held_allocation:
         draft.note(ev.AllocationRestored(now))
-    elif not state.asked.lately("allocation restored", now, AGAIN_S):
+    elif asked_at <= held_at or now - asked_at >= AGAIN_S:
         draft.do(SetAllocation((ev.AskedFor(now, "allocation restored"),), None,
                                state.held_allocation))
 

@@ -17,6 +17,7 @@ import elasticsearch9
 from ..core.errors import EsaasError
 
 REQUEST_TIMEOUT_S = 10.0
+WAITED_IN_VAIN = 408                # what the health API says when its own time-out is over
 
 
 class EsUnavailable(EsaasError):
@@ -70,22 +71,25 @@ class EsClient:
 
     async def request(self, method: str, path: str, params: Mapping[str, Any] | None = None,
                       body: Any = None, missing_ok: bool = False,
-                      timeout_s: float | None = None) -> Any:
+                      timeout_s: float | None = None, answers: int | None = None) -> Any:
         """The decoded answer; None for a 404 when that is fine.
 
-        ``timeout_s`` is for what takes long by nature; it is waited for then.
+        ``timeout_s`` is for what takes long by nature; it is waited for then. ``answers``: a status
+        above 299 whose body is an answer like any other.
         """
         try:
             if self._old:
-                timing = {} if timeout_s is None else {"request_timeout": timeout_s}
+                more = ({} if timeout_s is None else {"request_timeout": timeout_s}) | (
+                    {} if answers is None else {"ignore": answers})
                 return await self._client.transport.perform_request(
-                    method, path, params=dict(params or {}) | timing, body=body,
+                    method, path, params=dict(params or {}) | more, body=body,
                     headers={"content-type": "application/json"} if body is not None else None)
             headers = {"accept": "application/json"}
             if body is not None:
                 headers["content-type"] = "application/json"
-            asked = self._client if timeout_s is None else self._client.options(
-                request_timeout=timeout_s)
+            more = ({} if timeout_s is None else {"request_timeout": timeout_s}) | (
+                {} if answers is None else {"ignore_status": answers})
+            asked = self._client.options(**more) if more else self._client
             answer = await asked.perform_request(
                 method, path, params=dict(params or {}), headers=headers, body=body)
             return answer.body
@@ -94,6 +98,17 @@ class EsClient:
             if status == 404 and missing_ok:
                 return None
             raise EsUnavailable(f"{method} {path}: {error}", status) from error
+
+    async def wait_for_green(self, patience_s: float) -> bool:
+        """Whether every copy is started within so long; Elasticsearch answers when it is so.
+
+        Source: Elasticsearch reference, "Cluster health API".
+        """
+        answer = await self.request("GET", "/_cluster/health", {
+            "wait_for_status": "green", "wait_for_no_initializing_shards": "true",
+            "timeout": f"{1000 * patience_s:.0f}ms"},
+            timeout_s=patience_s + REQUEST_TIMEOUT_S, answers=WAITED_IN_VAIN)
+        return bool(answer["status"] == "green" and not answer["initializing_shards"])
 
     async def close(self) -> None:
         """Close all connections, those to nodes that did not answer too."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from .shards import Copy
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+UNKNOWN_SHAPE = (KeyError, TypeError, ValueError, AttributeError)     # of an answer
+ANSWERS_WITHIN = 0.9                # of a busy interval, so that no request is cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Acted:
     ok: bool
     message: str
     refused: bool = False
+
+
+def _recovers(view: EsView | None) -> bool:
+    """Whether copies are missing that may come back at any moment."""
+    return view is not None and (view.health != "green" or view.initializing_shards > 0)
 
 
 class Watch:
@@ -52,7 +60,7 @@ class Watch:
         self._busy_s, self._idle_s = busy_s, idle_s
         self._access = access
         self._client: EsClient | None = None
-        self._hurry = asyncio.Event()
+        self._hurry, self._acted = asyncio.Event(), asyncio.Event()
         self._failing = False
 
     def hurry(self) -> None:
@@ -63,6 +71,7 @@ class Watch:
         """Until cancelled."""
         try:
             while True:
+                self._acted.clear()         # what is done from here on is not seen for sure
                 await self._look()
                 pause_s = self._busy_s if self._busy() else self._idle_s
                 await self._pause(pause_s)
@@ -70,15 +79,29 @@ class Watch:
             await self._close()
 
     async def _pause(self, pause_s: float) -> None:
-        # At most one look per busy interval, however often somebody is in a hurry.
-        await asyncio.sleep(min(self._busy_s, pause_s))
+        """At most one look per busy interval, however often somebody is in a hurry.
+
+        But at once after an action, whose effect is waited for, and when the copies are there that
+        were missing.
+        """
         try:
-            async with asyncio.timeout(max(pause_s - self._busy_s, 0.001)):
-                await self._hurry.wait()
+            async with asyncio.timeout(min(self._busy_s, pause_s)):
+                await self._news()
         except TimeoutError:
-            return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(pause_s - self._busy_s, 0.001)):
+                    await self._hurry.wait()
         finally:
             self._hurry.clear()
+
+    async def _news(self) -> None:
+        """Returns when the cluster has become green, or an action was carried out."""
+        if self._client is not None and self._busy() and _recovers(self._observer.last):
+            # The next look says what is wrong.
+            with contextlib.suppress(EsUnavailable, *UNKNOWN_SHAPE):
+                if await self._client.wait_for_green(ANSWERS_WITHIN * self._busy_s):
+                    return
+        await self._acted.wait()
 
     async def _look(self) -> None:
         try:
@@ -91,7 +114,7 @@ class Watch:
                 self._log.info("elasticsearch does not answer", error=str(error))
             self._failing = True
             return
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNKNOWN_SHAPE:
             # An answer of a shape that nobody expected is no look, and must not end the watch.
             self._log.exception("answer of elasticsearch is not understood")
             self._failing = True
@@ -120,6 +143,7 @@ class Watch:
             if client is not self._client:
                 await client.close()
         self._observer.looks = 0            # the next look is a full one and shows the effect
+        self._acted.set()
         self.hurry()
         return Acted(True, done)
 

@@ -134,6 +134,20 @@ def test_a_new_setting_rolls_through_the_cluster_node_by_node(world: World) -> N
     assert world.mesos.allocation == (None, None) and world.state.held_allocation is None
 
 
+def test_between_two_nodes_of_a_roll_no_time_is_lost(world: World) -> None:
+    want(world, 2, settings={"indices.memory.index_buffer_size": "20%"})
+    world.run(lambda: world.state.raised_delays)
+    restored = 0
+    while any(record.launch == 1 for record in world.state.nodes.values()):
+        assert world.busy(), f"it is looked at often at {world.now}"
+        world.mesos.progress(world.now)
+        world.tick()
+        if world.mesos.writes[-1] == "restored" and world.mesos.writes.count("restored") > restored:
+            restored += 1
+            world.tick()
+            assert any(record.recycle for record in world.state.nodes.values()), "the next follows"
+
+
 def test_allocation_is_restored_to_what_the_operator_had(world: World) -> None:
     world.mesos.allocation = (None, "new_primaries")
     want(world, 2, settings={"a.b": 1})

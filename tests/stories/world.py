@@ -6,6 +6,7 @@ can crash at any arrow of the loop and starts again from its store alone.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class World:
         self.unacknowledged: list[ev.Event] = []
         self.arrow: Callable[[str], None] = lambda name: None
         self.crashes = 0
+        self.wake_at = math.inf
         self.mesos.register(self.now)
 
     @property
@@ -74,6 +76,11 @@ class World:
         return {name: "ready" if self.state.is_ready(record) else record.state.value
                 for name, record in self.state.nodes.items()}
 
+    def busy(self) -> bool:
+        """Whether the loop looks at Elasticsearch often, because something goes on."""
+        return math.isfinite(self.wake_at) or not all(
+            state == "ready" for state in self.states().values())
+
     def tick(self, *events: ev.Event) -> None:
         """One second: a crash anywhere is survived by starting again."""
         self.now += 1
@@ -91,6 +98,7 @@ class World:
         self.arrow("before-commit")
         turn = self.cycle.turn([*inbound, *events, *seen], offers, self.now)
         self.arrow("after-commit")
+        self.wake_at = turn.decision.wake_at
         for number, operation in enumerate(turn.operations):
             if number:
                 self.arrow("mid-send")
