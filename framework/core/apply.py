@@ -91,7 +91,22 @@ def _task_updated(state: ClusterState, event: ev.TaskUpdated) -> ClusterState:
         return _gone_for_good(state, record, event)
     if record.state not in ALIVE:
         return state
-    return state.with_node(_with_task(record, event))
+    updated = _with_task(record, event)
+    if record.seat is not None and updated.seat is None:
+        state = _doubting(state, record.seat.host, event.at)
+    return state.with_node(updated)
+
+
+def _doubting(state: ClusterState, host: str, at: float) -> ClusterState:
+    """A start that never came about may have left its reservation on an agent that is away now."""
+    return replace(state, doubts=MappingProxyType({**state.doubts, host: at}))
+
+
+def _doubt_ended(state: ClusterState, event: ev.DoubtEnded) -> ClusterState:
+    # A framework that is about to go sweeps once more: what was offered just now is being released.
+    asked = Asked({what: at for what, at in state.asked.at.items() if what != "sweep"})
+    return replace(state, asked=asked, doubts=MappingProxyType(
+        {host: since for host, since in state.doubts.items() if host != event.host}))
 
 
 def _gone_for_good(state: ClusterState, record: NodeRecord, event: ev.TaskUpdated) -> ClusterState:
@@ -542,6 +557,9 @@ def _release_intended(state: ClusterState, event: ev.ReleaseIntended) -> Cluster
 
 
 def _node_released(state: ClusterState, event: ev.NodeReleased) -> ClusterState:
+    record = state.nodes[event.node]
+    if record.seat is not None and not record.seat_confirmed:
+        state = _doubting(state, record.seat.host, event.at)
     return _reseeded(state.without_node(event.node))
 
 
@@ -622,6 +640,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[ClusterState, Any], ClusterState]] = {
     ev.SnapshotsWanted: snapshots.wanted,
     ev.DrainIntended: _drain_intended, ev.GrowIntended: _grow_intended,
     ev.CompleteIntended: _complete_intended, ev.OwedReturned: _owed_returned,
+    ev.DoubtEnded: _doubt_ended,
     ev.GrownSeen: _grown_seen, ev.RevisionSettled: _revision_settled,
     ev.DelaysRaised: _delays_raised, ev.LiveKeysSettled: _live_keys_settled,
     ev.LeaveIntended: _leave_intended, ev.StayIntended: _stay_intended,

@@ -15,6 +15,7 @@ from .draft import AgentAnswer, Draft
 from .facts import ALIVE, IN_FLIGHT, ClusterState, NodeState
 from .gates import (
     counts_masters,
+    hosts_seen,
     view_is_fresh,
     wanted_minimum_master_nodes,
 )
@@ -294,7 +295,7 @@ def _finish_releases(draft: Draft) -> None:
     """A node is gone when Mesos has confirmed that its volume and reservation are.
 
     Of one whose ACCEPT never came about there is nothing to be offered again; should there be
-    after all, the sweep before the framework goes finds it as an orphan.
+    after all, the sweep before the framework goes finds it as an orphan, which waits for its host.
     """
     for record in list(draft.state.nodes.values()):
         if record.state is S.STOPPED and not record.seat_confirmed:
@@ -343,6 +344,8 @@ def _leave(draft: Draft) -> None:
     swept = state.asked.at.get("sweep")
     if swept is None:
         draft.note(ev.AskedFor(now, "sweep"))
+        draft.wake(now + SWEEP_S)
+    elif not hosts_seen(state, now).ok:
         draft.wake(now + SWEEP_S)
     elif now - swept >= SWEEP_S:
         draft.do(Teardown((ev.TeardownIntended(now), ev.AskedFor(now, "teardown"))))

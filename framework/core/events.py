@@ -470,6 +470,13 @@ class OwedReturned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtEnded(Event):
+    """Whatever is reserved on a host has been offered since it was in doubt."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionSettled(Event):
     """The wanted revision is in force on every node."""
 

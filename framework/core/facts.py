@@ -435,6 +435,8 @@ class ClusterState:
         default_factory=lambda: MappingProxyType({}))
     snapshots: SnapshotMemory | None = None     # None: none were ever wanted
     scaled: Mapping[str, Scaled] = field(default_factory=lambda: MappingProxyType({}))  # by group
+    # Hosts on which something may be reserved of a node that was never heard of there, since when.
+    doubts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     deleting: bool = False
     removed: bool = False               # the framework is torn down: nothing is left to do
 

@@ -46,6 +46,18 @@ FORCIBLE = frozenset({
 Gate = Callable[[ClusterState, NodeRecord, float], Answer]
 
 
+DOUBT_S = 900.0                     # an agent that is away for longer is not waited for
+
+
+def hosts_seen(state: ClusterState, now: float) -> Answer:
+    """A framework that goes leaves nothing behind on an agent that is away for a while."""
+    waiting = {host: since + DOUBT_S - now for host, since in state.doubts.items()
+               if since + DOUBT_S > now}
+    return Answer("hosts_seen", not waiting, "something may be reserved on "
+                  f"{', '.join(sorted(waiting))}, where Mesos has offered nothing since: waits "
+                  f"for {max(waiting.values(), default=0):.0f} s at most")
+
+
 def once(question: Callable[[ClusterState], T]) -> Callable[[ClusterState], T]:
     """Remember the answer for the last state: gates ask the same of it for every node.
 

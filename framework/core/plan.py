@@ -16,6 +16,7 @@ from .gates import (
     Answer,
     counts_masters,
     held_by,
+    hosts_seen,
     move_gates,
     once,
     restart_gates,
@@ -144,7 +145,7 @@ def _numbers(group: NodeGroup, records: list[NodeRecord]) -> list[int]:
 def diff(state: ClusterState, now: float) -> Plan:
     """The plan from the facts as they are."""
     if state.deleting:
-        return _deletion(state)
+        return _deletion(state, now)
     phases = []
     wanted = wanted_nodes(state)
     for title, masters in (("masters", True), ("nodes", False)):
@@ -318,7 +319,7 @@ def _restart_step(state: ClusterState, record: NodeRecord, now: float) -> Step:
                 f"held by {holds.name}: {holds.reason}" if holds else "its turn comes", gates)
 
 
-def _deletion(state: ClusterState) -> Plan:
+def _deletion(state: ClusterState, now: float) -> Plan:
     stop, release = [], []
     for record in state.nodes.values():
         gone = record.state not in ALIVE
@@ -327,8 +328,11 @@ def _deletion(state: ClusterState) -> Plan:
         release.append(Step(f"release-{record.name}", f"destroy the volume of {record.name}",
                             record.name, Status.RUNNING if gone else Status.PENDING,
                             record.message if gone else ""))
+    seen = hosts_seen(state, now)
+    held = not (state.removed or state.nodes or seen.ok)
     deregister = Step("deregister", "deregister the framework", None,
-                      Status.DONE if state.removed else Status.PENDING)
+                      Status.DONE if state.removed else Status.HELD if held else Status.PENDING,
+                      f"held by {seen}" if held else "", (seen,) if held else ())
     return Plan((Phase("stop", tuple(stop)), Phase("release", tuple(release)),
                  Phase("deregister", (deregister,))))
 

@@ -73,6 +73,7 @@ class Meta:
     tls: Tls | None = None
     snapshots: SnapshotMemory | None = None
     scaled: dict[str, Scaled] = dataclasses.field(default_factory=dict)
+    doubts: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -128,7 +129,8 @@ def to_records(state: ClusterState) -> dict[str, bytes]:
                 secrets=dict(state.secrets), live_keys=state.live_keys,
                 raised_delays=state.raised_delays, replaced_at=state.replaced_at,
                 maintenance=dict(state.maintenance), tls=state.tls,
-                snapshots=state.snapshots, scaled=dict(state.scaled))
+                snapshots=state.snapshots, scaled=dict(state.scaled),
+                doubts=dict(state.doubts))
     return {f"{base}/meta": encode(meta),
             **{f"{base}/specs/{revision:08d}": encode(spec) for revision, spec in (
                 *((state.settled,) if state.settled else ()), (state.revision, state.spec))},
@@ -155,7 +157,7 @@ def from_records(records: Mapping[str, Stored], name: str) -> ClusterState:
                          secrets=meta.secrets, live_keys=meta.live_keys,
                          raised_delays=meta.raised_delays, replaced_at=meta.replaced_at,
                          maintenance=meta.maintenance, tls=meta.tls,
-                         snapshots=meta.snapshots, scaled=meta.scaled)
+                         snapshots=meta.snapshots, scaled=meta.scaled, doubts=meta.doubts)
     for path, stored in sorted(records.items()):
         if path.startswith(f"{base}/nodes/"):
             state = state.with_node(decode(stored.data, NodeRecord))
@@ -244,7 +246,7 @@ def _meta_differs(old: ClusterState, new: ClusterState) -> bool:
         "identity", "revision", "bootstrap", "seeds", "gone", "deleting", "removed", "spec",
         "excluded", "excluded_votes", "held_allocation", "paused", "settled", "setback", "canary",
         "approved", "switches", "errands", "secrets", "live_keys", "raised_delays",
-        "replaced_at", "maintenance", "tls", "snapshots", "scaled"))
+        "replaced_at", "maintenance", "tls", "snapshots", "scaled", "doubts"))
 
 
 # Events that are worth a line in the journal; the others are bookkeeping of one moment.

@@ -504,3 +504,31 @@ def test_what_is_left_behind_is_looked_for_again_now_and_then() -> None:
     assert any(isinstance(operation, op.Revive) for operation in looking.operations)
     over = decide(looking.state, [], later + LOOK_AROUND_S)
     assert any(isinstance(operation, op.Suppress) for operation in over.operations)
+
+
+def test_a_deletion_waits_for_a_host_where_something_may_be_reserved() -> None:
+    """Mesos said that a start never was; its RESERVE had come, and the agent was cut off."""
+    state = connected(formed(3).with_node(record("node-4", S.PLACING, seat_confirmed=False)))
+    host = state.nodes["node-4"].seat.host
+    state = apply(state, ev.TaskUpdated(NOW, "demo.node-4.1.1", "TASK_GONE", "agent-1"))
+    assert state.nodes["node-4"].seat is None and state.doubts == {host: NOW}
+    state = replace(state, nodes={}, deleting=True)
+    state = decide(state, [], NOW).state
+    held = decide(state, [], NOW + 60)
+    assert not any(isinstance(item, op.Teardown) for item in held.operations)
+    assert "deregister the framework, held by hosts_seen: something may be reserved on " in (
+        held.sentence) and host in held.sentence
+    assert held.wake_at < NOW + 70
+    late = decide(held.state, [], NOW + 901)
+    assert any(isinstance(item, op.Teardown) for item in late.operations), "not for ever"
+
+
+def test_an_offer_of_a_host_ends_the_doubt_about_it_and_the_sweep_begins_anew() -> None:
+    state = connected(replace(formed(), nodes={}, deleting=True, doubts={"host-1": NOW}))
+    state = decide(state, [], NOW).state
+    assert decide(state, [offer(1)], NOW + 4).state.doubts, "too soon to tell"
+    seen = decide(state, [offer(1)], NOW + 60)
+    assert not seen.state.doubts
+    assert not any(isinstance(item, op.Teardown) for item in seen.operations)
+    assert any(isinstance(item, op.Teardown)
+               for item in decide(seen.state, [], NOW + 65).operations)

@@ -41,6 +41,7 @@ LOOKS = "look around"
 GROW_AGAIN_S = 30.0                 # a RESERVE without an outcome
 SURPLUS_GRACE_S = 90.0              # Mesos frees an executor's share before the word of its end
 REST_S = 60.0                       # to wait for the rest of a seat before it is reserved anew
+OFFERED_WITHIN_S = 5.0              # what is reserved on an agent that is there
 OWED_S = 600.0                      # to wait, on a release, for what was reserved twice
 
 
@@ -69,6 +70,7 @@ def answer_offers(draft: Draft, offers: Sequence[Offer]) -> None:
     for pool in pools.values():
         maintenance.notice(draft, pool.host, pool.unavailable_from)
     for pool in pools.values():
+        _end_doubt(draft, pool)
         for seat in pool.seats:
             _answer_seat(draft, pool, seat, answers[pool.agent_id])
     _complete(draft, pools, answers)
@@ -76,6 +78,12 @@ def answer_offers(draft: Draft, offers: Sequence[Offer]) -> None:
     search = Search(draft.state, pools)
     _place(draft, search, answers)
     _send(draft, search, answers)
+
+
+def _end_doubt(draft: Draft, pool: Pool) -> None:
+    """What was reserved on a host is in its offers soon afterwards, or was never reserved."""
+    if draft.now - draft.state.doubts.get(pool.host, draft.now) >= OFFERED_WITHIN_S:
+        draft.note(ev.DoubtEnded(draft.now, pool.host))
 
 
 # ------------------------------------------------------- what is ours already
