@@ -10,19 +10,21 @@ from .frame import answer, client, common, safe, table, when
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-PARTS = ("agents", "schedulers", "processes", "store", "mesos")
+PARTS = ("agents", "leftovers", "schedulers", "processes", "store", "mesos")
 
 
 @click.command()
 @click.argument("part", type=click.Choice(PARTS), required=False)
 @common
 def platform(part: str | None) -> None:
-    """What is under the clusters: agents, schedulers, processes, store, mesos; or one of these."""
+    """What is under the clusters: agents, what is left over on them of clusters that are gone,
+    schedulers, processes, store, mesos; or one of these."""
     from rich.console import Group
 
     def render(found: dict[str, Any]) -> RenderableType:
         shown: dict[str, Any] = {
-            "mesos": _mesos(found), "agents": _agents(found), "schedulers": _schedulers(found),
+            "mesos": _mesos(found), "agents": _agents(found), "leftovers": _leftovers(found),
+            "schedulers": _schedulers(found),
             "processes": _processes(found), "store": _store(found)}
         return Group(*(shown[name] for name in ([part] if part else shown)))
     answer(client().get("/v1/platform"), render)
@@ -47,6 +49,16 @@ def _agents(found: dict[str, Any]) -> RenderableType:
         attributes = ", ".join(f"{name}={value}" for name, value in one["attributes"].items())
         made.add_row(safe(one["host"]), state, safe(nodes), *amounts, safe(attributes))
     return made
+
+
+def _leftovers(found: dict[str, Any]) -> RenderableType:
+    made = table("left over of", "node", "agent", "role", "cpus", "memory MB", "disk MB", "volumes")
+    for one in found["leftovers"]:
+        made.add_row(safe(one["cluster"]), safe(f"{one['node']}, {one['incarnation']}"),
+                     safe(one["host"]), safe(one["role"]), *(
+                         f"{one['amounts'][name]:g}" for name in ("cpus", "mem_mb", "disk_mb")),
+                     safe("\n".join(one["volumes"])))
+    return made if found["leftovers"] else "nothing is left over of clusters that are gone"
 
 
 def _schedulers(found: dict[str, Any]) -> RenderableType:

@@ -5,14 +5,27 @@ Profiling / Monitoring" (/metrics/snapshot, /version).
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.facts import LABEL_CLUSTER, LABEL_INCARNATION, LABEL_NODE
 from ..core.quota import Amounts
 from .operator import SCALARS, OperatorApi
 
 OURS = "esaas/"                     # what names of our frameworks begin with
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What is reserved on an agent with the labels of one node of a cluster of ours."""
+
+    cluster: str
+    node: str
+    incarnation: str
+    role: str
+    amounts: Amounts
+    volumes: tuple[str, ...]            # persistence ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,7 @@ class AgentInfo:
     allocated: Amounts                  # by tasks and executors of any framework
     reserved: Amounts                   # for any role, in use or not
     pid: str = ""                       # slave(1)@ip:port, where it answers
+    seats: tuple[Seat, ...] = ()        # of clusters of this service, known or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,25 @@ def _agent(item: Mapping[str, Any]) -> AgentInfo:
         _sum(item.get("total_resources")), _sum(item.get("allocated_resources")),
         _sum(resource for resource in item.get("total_resources") or ()
              if resource.get("reservations") or resource.get("reservation")),
-        str(item.get("pid", "")))
+        str(item.get("pid", "")), _seats(item.get("total_resources") or ()))
+
+
+def _seats(resources: Iterable[Mapping[str, Any]]) -> tuple[Seat, ...]:
+    """Reserved resources by the labels that they carry."""
+    by_labels: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
+    for resource in resources:
+        innermost = (resource.get("reservations") or [{}])[-1]
+        labels = {one["key"]: one.get("value", "")
+                  for one in (innermost.get("labels") or {}).get("labels") or ()}
+        if LABEL_CLUSTER in labels:
+            by_labels.setdefault((
+                labels[LABEL_CLUSTER], labels.get(LABEL_NODE, ""),
+                labels.get(LABEL_INCARNATION, ""), str(innermost.get("role", ""))),
+                []).append(resource)
+    return tuple(Seat(*key, _sum(parts), tuple(
+        str(volume["id"]) for part in parts
+        if (volume := (part.get("disk") or {}).get("persistence"))))
+        for key, parts in sorted(by_labels.items()))
 
 
 def _attribute(attribute: Mapping[str, Any]) -> str:

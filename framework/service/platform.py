@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import TypeVar
 
 import structlog
@@ -45,6 +45,20 @@ class PlatformAgentView(_View):
     reserved: AmountsView | None = Field(None, description="for any role, in use or not")
     nodes: list[SeatView] = Field([], description="of this service")
     maintenance: MaintenanceView | None = None
+
+
+class LeftoverView(_View):
+    """What is reserved with the labels of a cluster that this service does not know."""
+
+    host: str
+    agent_id: str
+    cluster: str
+    node: str
+    incarnation: str
+    role: str
+    amounts: AmountsView
+    volumes: list[str] = Field(description="persistence ids; what is in them is there as long as "
+                               "nobody destroys them")
 
 
 class SchedulerView(_View):
@@ -105,6 +119,8 @@ class PlatformView(_View):
     master: MasterView | None
     master_problem: str = ""
     agents: list[PlatformAgentView]
+    leftovers: list[LeftoverView] = Field([], description="reserved for clusters that are gone, "
+                                          "or of another service on the same Mesos")
     schedulers: list[SchedulerView]
     members: list[MemberView]
     store: StoreView
@@ -137,6 +153,7 @@ class Platform(Hosts):
             at=time.time(), master=_master_view(master), master_problem="; ".join(
                 dict.fromkeys(problems)),
             agents=agent_views(agents or [], self.agents()), store=store,
+            leftovers=leftover_views(agents or [], {one.name for one in self.list_clusters()}),
             schedulers=self._scheduler_views({one.name: one for one in frameworks or []}),
             members=self._members())
 
@@ -206,6 +223,15 @@ def agent_views(known: list[inventory.AgentInfo],
     found += [PlatformAgentView(host=one.host, active=False, nodes=one.nodes,
                                 maintenance=one.maintenance) for one in by_host.values()]
     return sorted(found, key=lambda one: one.host)
+
+
+def leftover_views(known: list[inventory.AgentInfo], clusters: Set[str]) -> list[LeftoverView]:
+    """What agents hold for clusters that are not among these, by host."""
+    return [LeftoverView(
+        host=agent.host, agent_id=agent.id, cluster=seat.cluster, node=seat.node,
+        incarnation=seat.incarnation, role=seat.role, amounts=AmountsView.of(seat.amounts),
+        volumes=list(seat.volumes))
+        for agent in known for seat in agent.seats if seat.cluster not in clusters]
 
 
 def _master_view(one: inventory.MasterInfo | None) -> MasterView | None:

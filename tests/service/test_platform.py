@@ -7,7 +7,7 @@ import pytest
 from esaas.framework.core.quota import Amounts
 from esaas.framework.mesos import inventory
 from esaas.framework.mesos.operator import OperatorApi
-from esaas.framework.service.platform import agent_views
+from esaas.framework.service.platform import agent_views, leftover_views
 from esaas.framework.service.views import AgentView
 from esaas.framework.store import ensemble
 
@@ -24,6 +24,13 @@ Node count: 5
 
 def scalar(name: str, value: float, **more: Any) -> dict[str, Any]:
     return {"name": name, "type": "SCALAR", "scalar": {"value": value}, **more}
+
+
+def labelled(node: str) -> dict[str, Any]:
+    labels = {"esaas.cluster": "demo", "esaas.uid": "uid1", "esaas.node": node,
+              "esaas.incarnation": "2"}
+    return {"role": "t/demo", "labels": {"labels": [
+        {"key": key, "value": value} for key, value in labels.items()]}}
 
 
 class StandInApi(OperatorApi):
@@ -51,7 +58,11 @@ class StandInApi(OperatorApi):
             "registered_time": {"nanoseconds": 1_000_000_000},
             "total_resources": [
                 scalar("cpus", 4), scalar("mem", 100), scalar("cpus", 9, revocable={}),
-                scalar("mem", 50, reservations=[{"role": "t/demo"}])],
+                scalar("mem", 50, reservations=[{"role": "t/demo"}]),
+                scalar("cpus", 1, reservations=[labelled("node-1")]),
+                scalar("disk", 7, reservations=[labelled("node-1")],
+                       disk={"persistence": {"id": "uid1.node-1.2"}}),
+                scalar("disk", 9, reservations=[{"role": "t"}, labelled("node-2")])],
             "allocated_resources": [scalar("cpus", 1)]}]}}
 
 
@@ -59,12 +70,22 @@ async def test_agents_frameworks_and_the_master() -> None:
     api = StandInApi("10.0.0.1:5050")
     [agent] = await inventory.agents(api)
     assert (agent.total, agent.reserved, agent.allocated) == (
-        Amounts(4, 150), Amounts(0, 50), Amounts(1))
+        Amounts(5, 150, 16), Amounts(1, 50, 16), Amounts(1))
     assert agent.attributes == (("rack", "r1"),) and agent.registered_at == 1.0
     assert [(one.id, one.registered_at) for one in await inventory.frameworks(api)] == [
         ("f1", 2.0)], "others are not ours"
     master = await inventory.master(api)
     assert (master.version, master.uptime_s, master.agents_active) == ("1.11.0", 5.5, 2)
+
+
+async def test_what_is_reserved_for_a_cluster_that_nobody_knows_is_told() -> None:
+    agents = await inventory.agents(StandInApi("10.0.0.1:5050"))
+    assert leftover_views(agents, {"demo", "other"}) == []
+    assert [(one.host, one.cluster, one.node, one.incarnation, one.role, one.volumes,
+             one.amounts.cpus, one.amounts.disk_mb)
+            for one in leftover_views(agents, {"other"})] == [
+        ("b", "demo", "node-1", "2", "t/demo", ["uid1.node-1.2"], 1, 7),
+        ("b", "demo", "node-2", "2", "t/demo", [], 0, 9)]
 
 
 async def test_a_host_that_the_master_does_not_know_is_shown_all_the_same() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from esaas.framework.cli import main
+from esaas.local import master_api
 from esaas.local.datacentre import DataCentre
 
 from ..releases.repository import commit
@@ -58,6 +59,30 @@ def test_the_platform_under_it(box: DataCentre, service: Service) -> None:
     assert (scheduler["cluster"], scheduler["connected"]) == ("shop", True)
     assert scheduler["framework_id"] == service.show("shop")["framework_id"]
     assert scheduler["registered_at"] > 0 and found["store"]["kind"] == "embedded"
+
+
+def test_what_is_left_of_a_cluster_that_is_gone_is_told(box: DataCentre, service: Service) -> None:
+    assert service.client.get("/v1/platform")["leftovers"] == [], "all of the shop has its node"
+    labels = [{"key": "esaas.cluster", "value": "bygone"}, {"key": "esaas.node", "value": "node-1"},
+              {"key": "esaas.incarnation", "value": "3"}]
+    resource = {"name": "mem", "type": "SCALAR", "scalar": {"value": 64}, "reservations": [
+        {"type": "DYNAMIC", "role": "demo/bygone", "principal": "demo",
+         "labels": {"labels": labels}}]}
+    leading = box.master_url.removeprefix("http://")
+    agent = next(iter(master_api.agents(leading).values()))["id"]
+
+    def ask(kind: str) -> None:
+        master_api.call(leading, {"type": kind, kind.lower(): {
+            "agent_id": {"value": agent}, "resources": [resource]}}, "demo", box.secret("demo"))
+
+    ask("RESERVE_RESOURCES")
+    [found] = wait_for("it to be told",
+                       lambda: service.client.get("/v1/platform")["leftovers"])
+    assert (found["cluster"], found["node"], found["incarnation"], found["role"]) == (
+        "bygone", "node-1", "3", "demo/bygone")
+    assert (found["agent_id"], found["amounts"]["mem_mb"], found["volumes"]) == (agent, 64, [])
+    ask("UNRESERVE_RESOURCES")
+    wait_for("it to be gone", lambda: not service.client.get("/v1/platform")["leftovers"])
 
 
 def test_its_figures_are_measured(service: Service) -> None:

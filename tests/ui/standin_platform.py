@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from esaas.framework.service.platform import (
+    LeftoverView,
     MasterView,
     PlatformAgentView,
     PlatformView,
@@ -40,7 +41,10 @@ class PlatformStandIn:
                 address="10.0.0.1:5050", version="1.11.0", uptime_s=3600, agents_active=3,
                 agents_inactive=0, agents_unreachable=1, frameworks=9, tasks_running=20,
                 event_queue=0),
-            agents=[] if self.away else agents,
+            agents=[] if self.away else agents, leftovers=[] if self.away else [LeftoverView(
+                host="host-2", agent_id="S1", cluster="bygone", node="node-4", incarnation="1",
+                role="demo/bygone", amounts=AmountsView(cpus=0.5, mem_mb=768, disk_mb=2000),
+                volumes=["uid9.node-4.1"])],
             schedulers=[SchedulerView(
                 cluster=one.name, tenant=one.tenant, owner="host-1:42:ab", framework_id="esaas-x",
                 connected=one.connected, registered_at=self.clock, epoch=3, inbox=0,

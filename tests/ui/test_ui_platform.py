@@ -25,7 +25,7 @@ def test_it_goes_over_all_tenants_and_so_it_is_for_admins() -> None:
 def test_the_page_shows_all_of_it(live: LiveApp) -> None:
     page = ask(live, "GET", "/platform").text
     for text in ("10.0.0.1:5050", "host-1:42", "z1:2181", "leader", "does not answer: refused",
-                 'href="/clusters/demo"', "rack=", "this one"):
+                 'href="/clusters/demo"', "rack=", "this one", "bygone", "uid9.node-4.1"):
         assert text in page
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
 
@@ -40,6 +40,7 @@ def test_a_master_that_is_away_is_told(live: LiveApp) -> None:
 
 @pytest.mark.parametrize(("part", "shown"), [
     ((), "10.0.0.1:5050"), (("agents",), "2.1/8"), (("schedulers",), "esaas-x"),
+    (("leftovers",), "uid9.node-4.1"),
     (("processes",), "host-1:42:ab"), (("store",), "z1:2181"), (("mesos",), "1 unreachable")])
 def test_the_command_line(live: LiveApp, part: tuple[str, ...], shown: str) -> None:
     done = CliRunner().invoke(main, ["platform", *part],
