@@ -21,7 +21,7 @@ help:
 	@echo 'make test-long    alerts that fire and clear on real parts (45 min)'
 	@echo 'make test-faults  one fault after another on real parts; writes docs/reliability.md (20 min)'
 	@echo 'make bench        the measurements in bench/README.md; needs a quiet machine'
-	@echo 'make bench-scale  300 stand-in nodes on 87 agents, and 1,000 simulated clusters (16 GiB, 50 min, needs wrk)'
+	@echo 'make bench-scale  300 stand-in nodes on 87 agents, and 1,000 simulated clusters (16 GiB, 25 min, needs wrk)'
 	@echo 'make setup        what make run needs; setup-test: what make test needs'
 	@echo 'make clean        remove the virtual environment and everything built'
 
