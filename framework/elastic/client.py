@@ -6,8 +6,10 @@ want different versions of elastic-transport.
 """
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +57,8 @@ class EsClient:
         self.addresses, self.major = tuple(addresses), major
         urls = [f"{'https' if access else 'http'}://{address}" for address in addresses]
         self._old = major <= 8
+        self._asking, self._idle = 0, asyncio.Event()
+        self._idle.set()
         secured: dict[str, Any] = {}
         if access is not None:
             secured = {"ssl_context": ssl.create_default_context(cadata=access.ca_pem),
@@ -69,6 +73,17 @@ class EsClient:
                 urls, max_retries=1, retry_on_timeout=False, request_timeout=REQUEST_TIMEOUT_S,
                 **secured)
 
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        self._asking += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._idle.set()
+
     async def request(self, method: str, path: str, params: Mapping[str, Any] | None = None,
                       body: Any = None, missing_ok: bool = False,
                       timeout_s: float | None = None, answers: int | None = None) -> Any:
@@ -77,6 +92,11 @@ class EsClient:
         ``timeout_s`` is for what takes long by nature; it is waited for then. ``answers``: a status
         above 299 whose body is an answer like any other.
         """
+        with self._under_way():
+            return await self._request(method, path, params, body, missing_ok, timeout_s, answers)
+
+    async def _request(self, method: str, path: str, params: Mapping[str, Any] | None, body: Any,
+                       missing_ok: bool, timeout_s: float | None, answers: int | None) -> Any:
         try:
             if self._old:
                 more = ({} if timeout_s is None else {"request_timeout": timeout_s}) | (
@@ -111,7 +131,13 @@ class EsClient:
         return bool(answer["status"] == "green" and not answer["initializing_shards"])
 
     async def close(self) -> None:
-        """Close all connections, those to nodes that did not answer too."""
+        """Close all connections, those to nodes that did not answer too.
+
+        Requests under way are answered first: one that were tried again would open another.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self._idle.wait()
         if self._old:
             # The client of 7 forgets to close what it has put aside as dead.
             pool = self._client.transport.connection_pool

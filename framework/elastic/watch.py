@@ -60,6 +60,7 @@ class Watch:
         self._busy_s, self._idle_s = busy_s, idle_s
         self._access = access
         self._client: EsClient | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._hurry, self._acted = asyncio.Event(), asyncio.Event()
         self._failing = False
 
@@ -77,6 +78,7 @@ class Watch:
                 await self._pause(pause_s)
         finally:
             await self._close()
+            await asyncio.gather(*self._closing)
 
     async def _pause(self, pause_s: float) -> None:
         """At most one look per busy interval, however often somebody is in a hurry.
@@ -195,7 +197,11 @@ class Watch:
             return self._made(major, addresses) if addresses else None
         if self._client is not None and (
                 self._client.addresses, self._client.major) != (addresses, major):
-            await self._close()
+            # Not waited for: a request under way may take its time.
+            closing = asyncio.create_task(self._client.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._client = None
         if self._client is None and addresses:
             self._client = self._made(major, addresses)
         return self._client

@@ -149,6 +149,23 @@ async def test_looks_go_on_while_copies_are_missing_one_each_busy_interval(
     assert warned == [], "to have waited in vain is nothing to warn of"
 
 
+async def test_a_client_is_closed_when_its_last_request_is_answered(
+        standin: tuple[StandInElasticsearch, str]) -> None:
+    """Closed under a request, it would open a connection that nobody closes."""
+    made, address = standin
+    made.status = "yellow"
+    client = EsClient(6, [address])
+    waiting = asyncio.create_task(client.wait_for_green(FAR_OFF_S))
+    while not made.waits:
+        await asyncio.sleep(0.01)
+    closing = asyncio.create_task(client.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    made.mend()
+    assert await waiting is True
+    await closing
+
+
 @pytest.mark.parametrize("major", [6, 9])
 async def test_to_wait_in_vain_is_an_answer(
         standin: tuple[StandInElasticsearch, str], major: int) -> None:

@@ -11,10 +11,10 @@ import pytest
 from esaas.local.datacentre import DataCentre
 from esaas.local.testing import temporary_data_centre
 
+from .namespaces import writing_beside
 from .service import Service, put, spec, url, wait_for
 from .test_real_life import reserved_by_role, volumes
 from .test_real_operate import launches, settled, steps
-from .writer import Writer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 C = "/v1/clusters/demo"
@@ -111,9 +111,7 @@ def test_a_node_that_is_gone_is_replaced_and_what_returns_is_released(
         box: DataCentre, service: Service) -> None:
     node = service.nodes("demo")["data-3"]
     agent = box.agent(int(node["host"].rpartition("-")[2]))
-    others = [f"http://{item['http_address']}" for name, item in service.nodes("demo").items()
-              if name.startswith("data") and name != "data-3"]
-    with Writer(lambda: others) as writing:
+    with writing_beside(service, "demo", "data-3") as writing:
         agent.kill()
         os.kill(node["pid"], signal.SIGKILL)
         wait_for("another node", lambda: "data-4" in service.nodes("demo"), 400)
