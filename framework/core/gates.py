@@ -20,6 +20,7 @@ T = TypeVar("T")
 ES_VIEW_MAX_AGE_S = 30.0
 JOINS_IN_S = 30.0                   # a node that answers, unless it is lost
 SNAPSHOT_MAX_S = 7200.0           # longer than that a snapshot holds no restart
+DOUBT_S = 900.0                     # an agent that is away for longer is not waited for
 DISK_SHARE = 0.85                   # Elasticsearch's low watermark
 
 
@@ -44,9 +45,6 @@ FORCIBLE = frozenset({
     "no_switch_in_the_way", "snapshot_finished"})
 
 Gate = Callable[[ClusterState, NodeRecord, float], Answer]
-
-
-DOUBT_S = 900.0                     # an agent that is away for longer is not waited for
 
 
 def hosts_seen(state: ClusterState, now: float) -> Answer:

@@ -93,31 +93,27 @@ class EsClient:
         above 299 whose body is an answer like any other.
         """
         with self._under_way():
-            return await self._request(method, path, params, body, missing_ok, timeout_s, answers)
-
-    async def _request(self, method: str, path: str, params: Mapping[str, Any] | None, body: Any,
-                       missing_ok: bool, timeout_s: float | None, answers: int | None) -> Any:
-        try:
-            if self._old:
+            try:
+                if self._old:
+                    more = ({} if timeout_s is None else {"request_timeout": timeout_s}) | (
+                        {} if answers is None else {"ignore": answers})
+                    return await self._client.transport.perform_request(
+                        method, path, params=dict(params or {}) | more, body=body,
+                        headers={"content-type": "application/json"} if body is not None else None)
+                headers = {"accept": "application/json"}
+                if body is not None:
+                    headers["content-type"] = "application/json"
                 more = ({} if timeout_s is None else {"request_timeout": timeout_s}) | (
-                    {} if answers is None else {"ignore": answers})
-                return await self._client.transport.perform_request(
-                    method, path, params=dict(params or {}) | more, body=body,
-                    headers={"content-type": "application/json"} if body is not None else None)
-            headers = {"accept": "application/json"}
-            if body is not None:
-                headers["content-type"] = "application/json"
-            more = ({} if timeout_s is None else {"request_timeout": timeout_s}) | (
-                {} if answers is None else {"ignore_status": answers})
-            asked = self._client.options(**more) if more else self._client
-            answer = await asked.perform_request(
-                method, path, params=dict(params or {}), headers=headers, body=body)
-            return answer.body
-        except _ERRORS as error:
-            status = _status_of(error)
-            if status == 404 and missing_ok:
-                return None
-            raise EsUnavailable(f"{method} {path}: {error}", status) from error
+                    {} if answers is None else {"ignore_status": answers})
+                asked = self._client.options(**more) if more else self._client
+                answer = await asked.perform_request(
+                    method, path, params=dict(params or {}), headers=headers, body=body)
+                return answer.body
+            except _ERRORS as error:
+                status = _status_of(error)
+                if status == 404 and missing_ok:
+                    return None
+                raise EsUnavailable(f"{method} {path}: {error}", status) from error
 
     async def wait_for_green(self, patience_s: float) -> bool:
         """Whether every copy is started within so long; Elasticsearch answers when it is so.

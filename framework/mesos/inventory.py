@@ -5,6 +5,7 @@ Profiling / Monitoring" (/metrics/snapshot, /version).
 """
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from ..core.facts import LABEL_CLUSTER, LABEL_INCARNATION, LABEL_NODE
 from ..core.quota import Amounts
 from .operator import SCALARS, OperatorApi
+from .translate import resource_in
 
 OURS = "esaas/"                     # what names of our frameworks begin with
 
@@ -124,19 +126,19 @@ def _agent(item: Mapping[str, Any]) -> AgentInfo:
 def _seats(resources: Iterable[Mapping[str, Any]]) -> tuple[Seat, ...]:
     """Reserved resources by the labels that they carry."""
     by_labels: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
-    for resource in resources:
-        innermost = (resource.get("reservations") or [{}])[-1]
-        labels = {one["key"]: one.get("value", "")
-                  for one in (innermost.get("labels") or {}).get("labels") or ()}
-        if LABEL_CLUSTER in labels:
-            by_labels.setdefault((
-                labels[LABEL_CLUSTER], labels.get(LABEL_NODE, ""),
-                labels.get(LABEL_INCARNATION, ""), str(innermost.get("role", ""))),
-                []).append(resource)
-    return tuple(Seat(*key, _sum(parts), tuple(
-        str(volume["id"]) for part in parts
-        if (volume := (part.get("disk") or {}).get("persistence"))))
-        for key, parts in sorted(by_labels.items()))
+    volumes: defaultdict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for raw in resources:
+        resource = resource_in(raw)
+        labels = resource.labels
+        if LABEL_CLUSTER not in labels:
+            continue
+        key = (labels[LABEL_CLUSTER], labels.get(LABEL_NODE, ""),
+               labels.get(LABEL_INCARNATION, ""), resource.reservations[-1].role)
+        by_labels.setdefault(key, []).append(raw)
+        if resource.disk is not None and resource.disk.persistence_id:
+            volumes[key].append(resource.disk.persistence_id)
+    return tuple(Seat(*key, _sum(parts), tuple(volumes[key]))
+                 for key, parts in sorted(by_labels.items()))
 
 
 def _attribute(attribute: Mapping[str, Any]) -> str:

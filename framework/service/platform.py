@@ -149,12 +149,14 @@ class Platform(Hosts):
             _or_none(inventory.master, self._operator, problems),
             _or_none(inventory.agents, self._operator, problems),
             _or_none(inventory.frameworks, self._operator, problems), self._store_view())
+        clusters = self.list_clusters()
         return PlatformView(
             at=time.time(), master=_master_view(master), master_problem="; ".join(
                 dict.fromkeys(problems)),
             agents=agent_views(agents or [], self.agents()), store=store,
-            leftovers=leftover_views(agents or [], {one.name for one in self.list_clusters()}),
-            schedulers=self._scheduler_views({one.name: one for one in frameworks or []}),
+            leftovers=leftover_views(agents or [], {one.name for one in clusters}),
+            schedulers=self._scheduler_views(clusters,
+                                             {one.name: one for one in frameworks or []}),
             members=self._members())
 
     @abstractmethod
@@ -169,10 +171,10 @@ class Platform(Hosts):
     def list_clusters(self, tenant: str | None = None) -> list[ClusterSummary]:
         """All clusters."""
 
-    def _scheduler_views(self, known: Mapping[str, inventory.FrameworkInfo],
-                         ) -> list[SchedulerView]:
+    def _scheduler_views(self, clusters: list[ClusterSummary],
+                         known: Mapping[str, inventory.FrameworkInfo]) -> list[SchedulerView]:
         owners, found = self._owners(), []
-        for one in self.list_clusters():
+        for one in clusters:
             loop = self._loops.get(one.name)
             info = known.get(f"{inventory.OURS}{one.tenant}/{one.name}")
             found.append(SchedulerView(
